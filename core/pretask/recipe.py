@@ -26,6 +26,15 @@ if TYPE_CHECKING:
 STABLE = "warmup-stable-decay"
 
 
+def count_steps(samples: int, batch: int) -> int:
+    """Return the steps of a budget: as many as it has whole batches, at least one where there is a budget.
+
+    >>> count_steps(100, 32), count_steps(8, 32), count_steps(0, 32)
+    (3, 1, 0)
+    """
+    return max(1, samples // batch) if samples else 0
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Optimizer, schedule, budget and precision.
@@ -78,8 +87,8 @@ class Recipe:
 
     @property
     def steps(self) -> int:
-        """Optimizer steps of the run: the budget over the batch, at least one where there is a budget."""
-        return max(1, self.samples // self.batch) if self.samples else 0
+        """Optimizer steps of the run."""
+        return count_steps(self.samples, self.batch)
 
     @property
     def warmup_steps(self) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 
 from pretask import Metric
 from pretask.errors import PretaskError
+from pretask.recipe import count_steps
 from pretask_registry import Registry
 
 from pretask_bench.records.canonical import canonical_bytes
@@ -186,7 +187,7 @@ def check_costs(record: Record) -> Messages:
     provenance, recipe = record.provenance, record.cell.recipe
     samples, batch = recipe.get("samples"), recipe.get("batch")
     if isinstance(samples, int) and isinstance(batch, int) and batch > 0:
-        expected = max(1, samples // batch) * batch
+        expected = count_steps(samples, batch) * batch
         message = f"{provenance.samples} samples were seen, its recipe makes {expected}"
         yield None if provenance.samples == expected else message
 
