@@ -15,7 +15,7 @@ from pretask_bench.records.store import read_all
 from pretask_bench.results.statistics import mean_over_seeds
 from pretask_plugins.evaluators.probes.edge_probing.figure import CAPTION, TaskLayers, draw_layers
 
-PROBE, TAGGING = "pretask/edge-probe@1", "pretask/tagging@1"
+PROBE, TAGGING = "pretask/edge-probe@2", "pretask/tagging@1"
 TRAINED, RANDOM = "trained", "random-init"
 COLUMNS = (
     ("lexical_f1", "layer 0"),

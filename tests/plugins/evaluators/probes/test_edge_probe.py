@@ -5,6 +5,7 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pretask
 import pytest
 import torch
 from pretask import (
@@ -21,6 +22,7 @@ from pretask import (
     Samples,
     Task,
 )
+from pretask_bench.records.verify import RECOMPUTED, verify
 from pretask_plugins.evaluators.probes.edge_probing.control import draw_control_classes
 from pretask_plugins.evaluators.probes.edge_probing.edge_probe import EdgeProbe
 from pretask_plugins.evaluators.probes.edge_probing.learning import EdgeSet, Learner, compute_logits, fit_probes
@@ -35,6 +37,7 @@ from pretask_plugins.evaluators.probes.edge_probing.network import AttentivePool
 from pretask_plugins.evaluators.probes.edge_probing.scores import gain_error, tally
 from pretask_plugins.evaluators.probes.edge_probing.tokens import draw_edges, read_tokens
 from pretask_plugins.shared.edges import Edges
+from small_runs import take_tasks
 from torch import nn
 from torch.nn import functional as F
 
@@ -257,3 +260,21 @@ def test_tasks_that_are_not_there_and_data_without_labels_are_refused() -> None:
         list(EdgeProbe(tasks=("color",))(task(), Neighbors(), Budget()))
     with pytest.raises(PretaskError, match="labeled spans or positions"):
         list(EdgeProbe()(task(), lambda part: replace(Neighbors()(part), labels={}), Budget()))
+
+
+def test_records_hold_what_their_items_say_also_where_a_probe_is_not_selective(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    size = {"model.width": 8, "data.size": 96, "data.test_size": 48, "recipe.batch": 32}
+    probe = {"edge-probe.steps": 20, "edge-probe.interval": 10, "edge-probe.projection": 8}
+    words = {"preset": "small", "evaluate": "edge-probe", "baselines": (), "device": "cpu", **size, **probe}
+    with take_tasks():
+        trained = pretask.run("word2vec", samples=32, **words)  # type: ignore[arg-type]
+        again = pretask.run("word2vec", samples=0, init=trained.folder, **words)  # type: ignore[arg-type, union-attr]
+    results = [run.record.results[0] for run in (trained, again)]  # type: ignore[union-attr]
+    assert [len(result.items) for result in results] == [2, 2]  # of both tasks of toy-grammar
+    assert min(result.metrics["tag.selectivity"] for result in results) < 0
+    found = verify([tmp_path / "runs" / "records"])
+    assert found.faults == []
+    assert found.checked[RECOMPUTED] == 4

@@ -1,4 +1,4 @@
-"""Edge probe: what spans of words and pairs of them are, read from frozen features, and at which layer. Version 1.
+"""Edge probe: what spans of words and pairs of them are, read from frozen features, and at which layer. Version 2.
 
 For every task a probe (network.py) is trained on layers 0 … l, for every l from 0 to the output L: layer 0, the tokens'
 own vectors, is the lexical row; the difference of two probes is what a layer adds; the probe of all layers says how
@@ -147,7 +147,8 @@ class TaskProbe:
     def measure(self) -> Yielded:
         """Yield what there is to say of the task.
 
-        `f1` is of all layers and `lexical_f1` of layer 0, `majority_f1` of naming the most frequent class of all edges;
+        `f1` is of all layers, and so is `accuracy`, with items: the fraction of edges of which every class is decided
+        correctly. `lexical_f1` is of layer 0, `majority_f1` of predicting the most frequent class for all edges;
         `control_f1` is of the control task, and `selectivity` what `f1` is above it. Of encoders of several layers,
         `lN.f1` is of the layers up to N, and `lN.weight`, `gamma`, `center_of_gravity` and `divergence` are of the mix
         of all of them; `gain` is what all layers add to layer 0, `gain_error` its standard error, and `expected_layer`
@@ -158,11 +159,12 @@ class TaskProbe:
         networks, tallies = self.probe(classes)
         found = tallies[: self.layers]
         yield "f1", found[-1].f1
-        yield "f1", Items(found[-1].correct)
+        yield "accuracy", float(found[-1].correct.double().mean())
+        yield "accuracy", Items(found[-1].correct)
         yield "lexical_f1", found[0].f1
         most = classes[0].sum(0).argmax()
-        named = F.one_hot(most, classes[0].shape[1]).bool().expand_as(classes[1])
-        yield "majority_f1", tally(named, classes[1]).f1
+        constant = F.one_hot(most, classes[0].shape[1]).bool().expand_as(classes[1])
+        yield "majority_f1", tally(constant, classes[1]).f1
         if self.options.control:
             yield "control_f1", tallies[-1].f1
             yield "selectivity", found[-1].f1 - tallies[-1].f1
@@ -186,7 +188,7 @@ class TaskProbe:
         learner = self.options.learner(self.seed)
         networks = fit_probes(learner, known.select(~held_out), known.select(held_out), layers)
         decided = compute_logits(networks, tested) > 0
-        return networks, [tally(named, true) for named, true in zip(decided, tested.classes, strict=True)]
+        return networks, [tally(predicted, true) for predicted, true in zip(decided, tested.classes, strict=True)]
 
     def place(self, tallies: list[Tally], test: Edges, weights: list[float]) -> Yielded:
         """Yield where in the network the task is solved."""

@@ -24,7 +24,7 @@ def center_of_gravity(weights: Sequence[float]) -> float:
 
 
 def divergence_from_uniform(weights: Sequence[float]) -> float:
-    """Return K(s) = KL(s || uniform) in bits: 0 where all layers count alike, log2(L + 1) where one alone does.
+    """Return K(s) = KL(s || uniform) in bits: 0 where all weights are equal, log2(L + 1) where one is 1.
 
     >>> divergence_from_uniform([0.25] * 4), divergence_from_uniform([0.0, 1.0, 0.0, 0.0])
     (0.0, 2.0)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
+from pretask import Draws
 from torch import Tensor
 
 RESAMPLES = 200
@@ -18,8 +19,8 @@ class Tally:
     """What was decided of every edge.
 
     Args:
-        hits: Classes that were rightly named.
-        predicted: Classes that were named.
+        hits: Classes of the edge that were predicted.
+        predicted: Classes that were predicted.
         true: Classes that it has.
     """
 
@@ -34,30 +35,29 @@ class Tally:
 
     @property
     def correct(self) -> Bool[Tensor, " M"]:
-        """Whether the classes of an edge are exactly those that were named."""
+        """Whether the classes of an edge are exactly those that were predicted."""
         return (self.hits == self.predicted) & (self.hits == self.true)
 
 
-def tally(named: Bool[Tensor, "M C"], true: Bool[Tensor, "M C"]) -> Tally:
-    """Count what was named of what is true.
+def tally(predicted: Bool[Tensor, "M C"], true: Bool[Tensor, "M C"]) -> Tally:
+    """Count the classes of every edge that are predicted, true, and both.
 
     >>> tally(torch.tensor([[True, False], [True, True]]), torch.tensor([[True, False], [False, True]])).f1
     0.8
     """
-    return Tally((named & true).sum(1), named.sum(1), true.sum(1))
+    return Tally((predicted & true).sum(1), predicted.sum(1), true.sum(1))
 
 
-def f1_of(hits: Tensor, named_and_true: Tensor) -> Tensor:
-    """Return 2 TP / (2 TP + FP + FN); 0 where nothing was named and nothing is true."""
-    return 2 * hits.double() / named_and_true.double().clamp(min=1)
+def f1_of(hits: Tensor, predicted_and_true: Tensor) -> Tensor:
+    """Return 2 TP / (2 TP + FP + FN); 0 where nothing was predicted and nothing is true."""
+    return 2 * hits.double() / predicted_and_true.double().clamp(min=1)
 
 
 def gain_error(lower: Tally, upper: Tally, rows: Int[Tensor, " M"], seed: int) -> float:
     """Return the standard error of the difference of two F1, of the same edges, by resampling their sentences."""
     _, sentence = torch.unique(rows, return_inverse=True)
     count = int(sentence.max()) + 1
-    generator = torch.Generator().manual_seed(seed)
-    drawn = torch.randint(count, (RESAMPLES, count), generator=generator)
+    drawn = Draws(torch.arange(RESAMPLES), seed).branch("gain").integers("sentence", 0, count, count)
     times = torch.zeros(RESAMPLES, count).scatter_add_(1, drawn, torch.ones(drawn.shape)).double()
     lower_f1, upper_f1 = (resample(part, sentence, times) for part in (lower, upper))
     return float((upper_f1 - lower_f1).std())
