@@ -24,7 +24,7 @@ from pretask.options import Depth, FractionBelowOne, Interval, NonNegativeInt, S
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pretask_plugins.models.text.lstm import BiLstm, Direction
+from pretask_plugins.models.text.lstm import TwoDirections
 from pretask_plugins.models.text.sequence import check_tokens
 
 ROLES = ("pad", "mask", "start", "end", "separator", "class", "unknown")  # a symbol of its own each
@@ -35,7 +35,7 @@ GATE_BIAS = -2.0  # so that highways hand on what they are given, at first
 Length = Annotated[int, Interval(ge=3, le=1024)]
 
 
-class CharBiLstm(BiLstm):
+class CharBiLstm(TwoDirections):
     """Tokens composed of characters, LSTM layers from left to right, and others from right to left.
 
     Args:
@@ -77,16 +77,12 @@ class CharBiLstm(BiLstm):
         highways: NonNegativeInt = 2,
         layer_norm: bool = True,
     ) -> None:
-        nn.Module.__init__(self)
-        self.width = width
         check_tokens(self.name, spec, whole_spec)
         check_filters(filters, filter_widths, characters)
         words = max((spec.vocabulary, whole_spec.vocabulary), key=lambda known: known.size if known else 0)
         table = spell_vocabulary(words or Vocabulary(0), characters)
-        self.embedding = CharacterEncoder(table, character_width, filters, filter_widths, highways, width, layer_norm)
-        self.dropout = nn.Dropout(dropout)
-        self.forward_layers = Direction(width, depth, hidden_size, dropout)
-        self.backward_layers = Direction(width, depth, hidden_size, dropout)
+        embedding = CharacterEncoder(table, character_width, filters, filter_widths, highways, width, layer_norm)
+        super().__init__(embedding, width, depth, hidden_size, dropout)
 
     def build_streams(self, past: Float[Tensor, "R *L D"], future: Float[Tensor, "R *L D"]) -> dict[str, Tensor]:
         """Return vectors of both directions as streams of twice the width, either direction in the first half."""

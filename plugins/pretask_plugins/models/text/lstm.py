@@ -3,14 +3,14 @@
 Source: Hochreiter and Schmidhuber 1997; both directions, projected cells and shortcuts as in ELMo (Peters et al.,
 NAACL 2018).
 Differs: tokens have vectors of their own, where ELMo composes them of characters (char_bilstm.py does); nothing is
-clipped. The two
-directions share the tokens' vectors and nothing else. Features of one direction leave the other one's half empty, since
-all streams are of one width; `all` has both halves, as ELMo hands them on.
+clipped. The two directions share the tokens' vectors and nothing else. Features of one direction leave the other one's
+half empty, since all streams are of one width; `all` has both halves, as ELMo hands them on.
 Padding may stand anywhere: present tokens are read one after the other.
 Axes: R rows (views of samples), L positions, D width of one direction.
 """
 
-from typing import Protocol
+from abc import ABC, abstractmethod
+from typing import ClassVar, Protocol, runtime_checkable
 from warnings import catch_warnings, filterwarnings
 
 import torch
@@ -31,6 +31,7 @@ from pretask_plugins.models.text.sequence import (
 )
 
 
+@runtime_checkable
 class TokenVectors(Protocol):
     """The layer below both directions: a vector for every token."""
 
@@ -109,38 +110,26 @@ class Lstm(nn.Module):
         return as_features({"past": found[-1]}, {"past": found[-1][:, -1]}, inputs), memory
 
 
-class BiLstm(nn.Module):
-    """Layers from left to right, and others from right to left; features have twice the width.
+class TwoDirections(nn.Module, ABC):
+    """Layers from left to right, and others from right to left, over the same vectors of tokens.
 
     Args:
-        spec: Of x: tokens.
-        whole_spec: Of the undivided sample.
-        width: Of every vector of one direction; 512 in the paper.
+        embedding: The layer below both.
+        width: Of every vector of one direction.
         depth: Layers of each direction.
-        hidden_size: Cells of every layer, projected to the width; 4,096 in the paper. As many as the width, and not
-            projected, where it is left out.
+        hidden_size: Cells of every layer, projected to the width; as many as the width, and not projected, where it
+            is left out.
         dropout: Fraction of activations that are dropped between layers in training.
-
-    Raises:
-        Incompatible: The inputs are no tokens.
     """
 
-    name = "bilstm"  # for errors
+    name: ClassVar[str]  # for errors
 
     def __init__(
-        self,
-        spec: InputSpec,
-        whole_spec: InputSpec,
-        /,
-        *,
-        width: Size = 512,
-        depth: Depth = 2,
-        hidden_size: Size | None = None,
-        dropout: FractionBelowOne = 0.1,
+        self, embedding: TokenVectors, width: int, depth: int, hidden_size: int | None, dropout: float
     ) -> None:
         super().__init__()
         self.width = width
-        self.embedding: TokenVectors = nn.Embedding(check_tokens(self.name, spec, whole_spec), width)
+        self.embedding = embedding
         self.dropout = nn.Dropout(dropout)
         self.forward_layers = Direction(width, depth, hidden_size, dropout)
         self.backward_layers = Direction(width, depth, hidden_size, dropout)
@@ -174,6 +163,43 @@ class BiLstm(nn.Module):
         """
         end, begin = last_present(past, present), first_present(future, present)
         return as_features(self.build_streams(past, future), self.build_streams(end, begin), inputs, own_pooled=True)
+
+    @abstractmethod
+    def build_streams(self, past: Float[Tensor, "R *L D"], future: Float[Tensor, "R *L D"]) -> dict[str, Tensor]:
+        """Return vectors of both directions as streams of twice the width: `past`, `future`, and `all` with both."""
+
+
+class BiLstm(TwoDirections):
+    """Layers from left to right, and others from right to left; features have twice the width.
+
+    Args:
+        spec: Of x: tokens.
+        whole_spec: Of the undivided sample.
+        width: Of every vector of one direction; 512 in the paper.
+        depth: Layers of each direction.
+        hidden_size: Cells of every layer, projected to the width; 4,096 in the paper. As many as the width, and not
+            projected, where it is left out.
+        dropout: Fraction of activations that are dropped between layers in training.
+
+    Raises:
+        Incompatible: The inputs are no tokens.
+    """
+
+    name = "bilstm"
+
+    def __init__(
+        self,
+        spec: InputSpec,
+        whole_spec: InputSpec,
+        /,
+        *,
+        width: Size = 512,
+        depth: Depth = 2,
+        hidden_size: Size | None = None,
+        dropout: FractionBelowOne = 0.1,
+    ) -> None:
+        embedding = nn.Embedding(check_tokens(self.name, spec, whole_spec), width)
+        super().__init__(embedding, width, depth, hidden_size, dropout)
 
     def build_streams(self, past: Float[Tensor, "R *L D"], future: Float[Tensor, "R *L D"]) -> dict[str, Tensor]:
         """Return vectors of both directions as streams of twice the width; one direction leaves half of it empty."""
