@@ -1,6 +1,6 @@
 """Sentences: documents cut into sentences, tokenized, and kept in files that are read where they are wanted.
 
-Ends of sentences are guessed from punctuation, or are the ends of lines. A document is read piece by piece, and its ids
+Ends of sentences are found by punctuation, or are the ends of lines. A document is read piece by piece, and its ids
 are written as they come, so that neither a corpus nor a document need fit into memory; what is kept of every sentence
 is where it begins.
 

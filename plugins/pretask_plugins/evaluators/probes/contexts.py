@@ -15,25 +15,25 @@ SHOWN_WORDS = 3
 Labeled = tuple[Samples, Tensor]  # samples, and the vectors of their labeled positions, (P, D)
 
 
-def picture_contexts(data: Data, known: Labeled, asked: Labeled, name: str, count: int) -> Figure:
+def picture_contexts(data: Data, known: Labeled, queries: Labeled, name: str, count: int) -> Figure:
     """Draw, for some words, an occurrence of every sense with the nearest ones of the training part.
 
     Args:
         data: Which says how tokens are read.
         known: Training samples.
-        asked: Test samples.
+        queries: Test samples.
         name: Of the labels.
         count: Nearest occurrences of each.
     """
-    lines = list(list_contexts(data, known, asked, name, count)) or ["No word of the test part has two senses."]
+    lines = list(list_contexts(data, known, queries, name, count)) or ["No word of the test part has two senses."]
     caption = "Words of several senses in test sentences, each with the training sentences in which it is most similar."
     return Figure(draw_page(lines), caption)
 
 
-def list_contexts(data: Data, known: Labeled, asked: Labeled, name: str, count: int) -> Iterator[str]:
+def list_contexts(data: Data, known: Labeled, queries: Labeled, name: str, count: int) -> Iterator[str]:
     """Yield the lines; the nearest are those of the same word, by cosine."""
     decode = decoder_of(data)
-    (train, vectors), (test, others) = known, asked
+    (train, vectors), (test, others) = known, queries
     train_places, test_places = ((samples.labels[name].value >= 0).nonzero() for samples in (train, test))
     train_words, test_words = (samples.take(samples.labels[name].value >= 0) for samples in (train, test))
 

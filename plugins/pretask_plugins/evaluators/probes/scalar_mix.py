@@ -1,6 +1,6 @@
 """Scalar mix: one vector of those of all layers, with weights that a probe learns.
 
-    mix_k = gamma * sum_j softmax(s)_j h_kj          (s begins at 0, all layers alike, and gamma at 1)
+    mix_k = gamma * sum_j softmax(s)_j h_kj          (s begins at 0, equal weights, and gamma at 1)
 
 For linear probes, s and gamma are learned together with a logistic regression on the mixed vectors, by L-BFGS on the
 training rows that nothing is chosen on; the mixed vectors then are one more layer, `mix`, which is measured as the

@@ -25,6 +25,7 @@ from torch import Tensor
 from pretask_plugins.evaluators.probes.contexts import picture_contexts
 from pretask_plugins.evaluators.probes.tagging import split_sentences
 from pretask_plugins.evaluators.probes.validation_split import check_val_fraction, label_name
+from pretask_plugins.shared.unit_vectors import to_unit_length
 
 WHO = "senses"
 Finding = tuple[str, float | Items | Choice | Figure]
@@ -101,8 +102,8 @@ class Senses:
         within, between = compare_pairs(test, layer, size)
         yield "within", within
         yield "between", between
-        known, asked = (train_part, train.vectors[layer]), (test_part, test.vectors[layer])
-        yield "contexts", picture_contexts(data, known, asked, name, self.num_contexts)
+        known, queries = (train_part, train.vectors[layer]), (test_part, test.vectors[layer])
+        yield "contexts", picture_contexts(data, known, queries, name, self.num_contexts)
 
     def choose_layer(self, train: Occurrences, labeled: Bool[Tensor, "N L"], seed: int) -> str:
         """Choose the layer that is best on held-out sentences; of equals, the last."""
@@ -122,7 +123,7 @@ def find_occurrences(task: Task, samples: Samples, name: str, budget: Budget) ->
     labels = samples.labels[name].value
     labeled = labels >= 0
     vectors = extract_positions(task, samples, budget, labeled) if bool(labeled.any()) else {}
-    layers = {layer: normalize(found) for layer, found in vectors.items()}
+    layers = {layer: to_unit_length(found) for layer, found in vectors.items()}
     return Occurrences(samples.take(labeled), labels[labeled], layers)
 
 
@@ -146,7 +147,7 @@ def predict(train: Occurrences, test: Occurrences, layer: str, size: int) -> Int
     vectors = train.vectors[layer]
     sums = torch.zeros(counts.numel(), vectors.shape[1], dtype=vectors.dtype)
     sums.index_add_(0, train.words * size + train.senses, vectors)
-    averages = normalize(sums).view(*counts.shape, -1)
+    averages = to_unit_length(sums).view(*counts.shape, -1)
     words = test.words.clamp(max=len(counts) - 1)
     cosines = torch.einsum("pd,psd->ps", test.vectors[layer], averages[words])
     steps = (cosines / ROUNDING).round().where(counts[words] > 0, -torch.inf)
@@ -181,8 +182,3 @@ def sum_groups(
 def divide_pairs(total: Tensor, pairs: Tensor) -> float:
     """Return a mean over pairs, 1 where there are none."""
     return float(total / pairs) if pairs > 0 else 1.0
-
-
-def normalize(vectors: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
-    """Return vectors of length 1, in float64: equal ones shall not differ by rounding."""
-    return torch.nn.functional.normalize(vectors.double(), dim=1)

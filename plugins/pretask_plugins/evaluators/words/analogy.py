@@ -67,14 +67,14 @@ class Analogy:
         `syntactic.accuracy` and `semantic.accuracy`.
 
         Raises:
-            PretaskError: The file cannot be read, or none of its questions can be asked.
+            PretaskError: The file cannot be read, or all of its questions have a word that is out of vocabulary.
         """
         questions = read_questions(self.questions)
         reader = WordReader(WHO, task, data, budget, self.context, self.layer, self.min_count, self.max_occurrences)
-        asked = [tuple(reader.encode(word) for word in question.words) for question in questions]
-        candidates = {*reader.list_words(self.max_words).values(), *(word for words in asked for word in words)}
+        encoded = [tuple(reader.encode(word) for word in question.words) for question in questions]
+        candidates = {*reader.list_words(self.max_words).values(), *(word for words in encoded for word in words)}
         rows, vectors = reader.read(candidates)
-        numbers = [[rows.get(word, -1) for word in words] for words in asked]
+        numbers = [[rows.get(word, -1) for word in words] for words in encoded]
         known = [min(words) >= 0 for words in numbers]
         if not any(known):
             raise PretaskError(

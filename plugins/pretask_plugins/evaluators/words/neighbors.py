@@ -110,6 +110,6 @@ def measure_hubness(neighbors: Int[Tensor, "N k"]) -> float:
     0.0
     """
     times = torch.bincount(neighbors.flatten(), minlength=len(neighbors)).double()
-    deviation = times - times.mean()
-    std = deviation.square().mean().sqrt()
-    return float((deviation**3).mean() / std**3) if std > 0 else 0.0
+    centered = times - times.mean()
+    std = centered.square().mean().sqrt()
+    return float((centered**3).mean() / std**3) if std > 0 else 0.0

@@ -1,6 +1,6 @@
 """Word vectors: one vector for a word, of any encoder of text.
 
-An encoder that looks at the company of a word has no such vector, and is asked for one in either of two ways: the word
+An encoder that looks at the company of a word has no such vector, and gives one in either of two ways: the word
 `alone` in its row, or the `average` of the vectors that it has where it occurs in the training part (Bommasani, Davis
 and Cardie 2020, sections 3.1 and 3.2: decontextualized and aggregated). An encoder without context gives the same in
 both. A word of several tokens has the mean of their vectors.
@@ -20,6 +20,8 @@ from jaxtyping import Bool, Float, Int
 from pretask import Budget, Data, Decodes, Draws, Encodes, PretaskError, Samples, Task, source_of
 from pretask.extraction import extract_positions
 from torch import Tensor
+
+from pretask_plugins.shared.unit_vectors import to_unit_length
 
 Context = Literal["alone", "average"]
 Tokens = tuple[int, ...]
@@ -96,7 +98,7 @@ class WordReader:
             sums = torch.zeros(len(wanted), vectors.shape[1]).index_add_(0, owner, vectors)
         found = torch.bincount(owner, minlength=len(wanted)) > 0
         kept = found.nonzero()[:, 0].tolist()
-        return {wanted[number]: row for row, number in enumerate(kept)}, normalize(sums[found])
+        return {wanted[number]: row for row, number in enumerate(kept)}, to_unit_length(sums[found])
 
     def pick_layer(self, layers: Mapping[str, Tensor]) -> Float[Tensor, "P D"]:
         """Return the vectors of the layer that is wanted; raise PretaskError where there is none of that number."""
@@ -174,8 +176,3 @@ def find_places(rows: Int[Tensor, "R L"], valid: Bool[Tensor, "R L"], tokens: To
     for step, token in enumerate(tokens):
         is_here &= (rows[:, step : last + step] == token) & valid[:, step : last + step]
     return is_here.nonzero()
-
-
-def normalize(vectors: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
-    """Return vectors of length 1, in float64: equal words shall not differ by rounding."""
-    return torch.nn.functional.normalize(vectors.double(), dim=1)
