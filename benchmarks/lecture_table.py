@@ -1,10 +1,10 @@
 """The table of lectures on pretrained language models, small: systems in rows, six tasks of texts in columns.
 
-    python benchmarks/lecture_table.py /work/data runs/lecture benchmarks/results/lecture-table
+    python benchmarks/lecture_table.py DATA runs/lecture benchmarks/results/lecture-table
     pretask results benchmarks/results/lecture-table --systems
 
-The first folder holds gutenberg, sst2, trec6, rte, ud_english_ewt, wnut17 and xquad_en; the second takes excerpts of
-them, runs and the records of the search; the third takes the records of the table. Every system learns from books, once
+DATA holds gutenberg, sst2, trec6, rte, ud_english_ewt, wnut17 and xquad_en; the second folder takes excerpts of them,
+runs and the records of the search; the third takes the records of the table. Every system learns from books, once
 for every seed, and is then measured on all tasks: by a probe of frozen features, and by fine-tuning where there is a
 network to tune. The rates of fine-tuning are searched on seed 0, for masked-lm and for its network from scratch; where
 these choose different ones, every network of the table chooses between the two.
