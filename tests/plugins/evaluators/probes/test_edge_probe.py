@@ -4,6 +4,7 @@ import math
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pretask
 import pytest
@@ -268,11 +269,18 @@ def test_records_hold_what_their_items_say_also_where_a_probe_is_not_selective(
     monkeypatch.chdir(tmp_path)
     size = {"model.width": 8, "data.size": 96, "data.test_size": 48, "recipe.batch": 32}
     probe = {"edge-probe.steps": 20, "edge-probe.interval": 10, "edge-probe.projection": 8}
-    words = {"preset": "small", "evaluate": "edge-probe", "baselines": (), "device": "cpu", **size, **probe}
+    words: dict[str, Any] = {
+        "preset": "small",
+        "evaluate": "edge-probe",
+        "baselines": (),
+        "device": "cpu",
+        **size,
+        **probe,
+    }
     with take_tasks():
-        trained = pretask.run("word2vec", samples=32, **words)  # type: ignore[arg-type]
-        again = pretask.run("word2vec", samples=0, init=trained.folder, **words)  # type: ignore[arg-type, union-attr]
-    results = [run.record.results[0] for run in (trained, again)]  # type: ignore[union-attr]
+        trained = pretask.run("word2vec", samples=32, **words)
+        again = pretask.run("word2vec", samples=0, init=trained.folder, **words)
+    results = [run.record.results[0] for run in (trained, again)]
     assert [len(result.items) for result in results] == [2, 2]  # of both tasks of toy-grammar
     assert min(result.metrics["tag.selectivity"] for result in results) < 0
     found = verify([tmp_path / "runs" / "records"])
