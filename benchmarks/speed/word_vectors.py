@@ -44,7 +44,7 @@ FILES = ("wordsim353.tsv", "simlex999.txt", "questions-words.txt")
 EPOCHS = {"skip-gram": 10, "cbow": 10, "glove": 10}
 BATCH = {"skip-gram": 64, "cbow": 64, "glove": 64}
 GLOVE_PAIRS = 5.8 * LENGTH  # of a row, by their weight
-PLAIN = {"weight_decay": 0.0, "warmup": 0.0, "channels_last": False}
+PLAIN = {"weight_decay": 0.0, "warmup": 0.0, "clip": 0.0, "channels_last": False}
 NEIGHBORS = 10
 QUERIES = 2000  # most frequent words whose neighbors are compared
 

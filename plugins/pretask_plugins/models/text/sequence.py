@@ -96,11 +96,16 @@ def causal_mask(start: int, vectors: Float[Tensor, "R L D"]) -> Bool[Tensor, "1 
 
 
 def mean_present(vectors: Float[Tensor, "R L D"], present: Bool[Tensor, "R L"] | None) -> Float[Tensor, "R D"]:
-    """Return the mean over present positions; 0 where there is none."""
+    """Return the mean over present positions, 0 where there is none: as a product, which needs no copy of the vectors.
+
+    >>> mean_present(torch.tensor([[[1.0], [3.0], [9.0]]]), torch.tensor([[True, True, False]])).tolist()
+    [[2.0]]
+    """
     if present is None:
         return vectors.mean(1)
     weight = present.to(vectors.dtype)
-    return (vectors * weight[..., None]).sum(1) / weight.sum(1, keepdim=True).clamp(min=1)
+    weight = weight / weight.sum(1, keepdim=True).clamp(min=1)
+    return torch.bmm(weight[:, None], vectors)[:, 0]
 
 
 def last_present(vectors: Float[Tensor, "R L D"], present: Bool[Tensor, "R L"] | None) -> Float[Tensor, "R D"]:

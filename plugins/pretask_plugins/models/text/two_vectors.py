@@ -5,13 +5,13 @@ Axes: B batch, V views, L positions, D width, C size of the vocabulary.
 """
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from pretask import Features, FeatureSpec, Incompatible, Inputs, InputSpec
 from pretask.options import Size
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pretask_plugins.models.text.sequence import as_features, check_tokens, check_vocabulary, with_layers
+from pretask_plugins.models.text.sequence import as_features, check_tokens, check_vocabulary, mean_present, with_layers
 
 
 class TwoVectors(nn.Module):
@@ -48,21 +48,10 @@ class TwoVectors(nn.Module):
         else:
             vectors = F.embedding(inputs.data[:, 0], self.sum_tables())
         present = None if inputs.present is None else inputs.present.flatten(0, 1)
-        pooled = average(vectors, present)
+        pooled = mean_present(vectors, present)
         return with_layers([as_features({"present": vectors}, {"present": pooled}, inputs)], layers)
 
     def sum_tables(self) -> Float[Tensor, "C D"]:
         """Return W + W~, without biases."""
         centers, neighbors = self.table[: self.vocabulary_size], self.table[self.vocabulary_size :]
         return (centers + neighbors)[:, :-1]
-
-
-def average(vectors: Float[Tensor, "R L D"], present: Bool[Tensor, "R L"] | None) -> Float[Tensor, "R D"]:
-    """Return the mean over present positions, 0 where there is none: as a product, which needs no copy of the vectors.
-
-    >>> average(torch.tensor([[[1.0], [3.0], [9.0]]]), torch.tensor([[True, True, False]])).tolist()
-    [[2.0]]
-    """
-    weight = torch.ones_like(vectors[..., 0]) if present is None else present.to(vectors.dtype)
-    share = weight / weight.sum(1, keepdim=True).clamp(min=1)
-    return torch.bmm(share[:, None], vectors)[:, 0]
