@@ -2,10 +2,10 @@
 
     python -m benchmarks.speed.glove_reference --seeds 3
 
-Both learn the counts of the same sentences of toy-grammar from the same first weights, ours with five times as many
-visits of pairs, since frequent ones are met often, and at thrice the rate, since a step is over many. Of each: J
-(equation 8) at the end; and the correlation of the cosines of all pairs of words between the two, beside that of two
-seeds of the reference: cells drawn in another order find other vectors as well.
+Both learn the counts of the same sentences of toy-grammar from the same first weights, at the paper's rate: ours in as
+many passes over the sentences as the reference makes over the cells, since the gradients of a pass have the same sum in
+expectation. Of each: J (equation 8) at the end; and the correlation of the cosines of all pairs of words between the
+two, beside that of two seeds of the reference.
 Axes: C words, D width.
 """
 
@@ -26,27 +26,26 @@ from pretask_plugins.models.text.two_vectors import TwoVectors
 from pretask_plugins.shared.correlation import pearson
 
 WIDTH, PASSES, RATE, X_MAX, ALPHA = 16, 50, 0.05, 100.0, 0.75
-BATCH, VISITS, OUR_RATE = 64, 5, 0.15
+BATCH = 64
 
 
 def make_task(samples: object, split: PairWithNeighbor, seed: int) -> Task:
-    """Return the task with its first weights; it visits VISITS times as many pairs as the reference updates cells."""
+    """Return the task with its first weights; it passes over the sentences as often as the reference over the cells."""
     data: ToyGrammar = samples  # type: ignore[assignment]
     train_part = data("train")
     present = train_part.present
     assert present is not None
-    pairs = float(present.sum()) / len(train_part)  # of a row
     mass = float(draw_neighbors(Draws(torch.arange(len(present))), present, split.window)[1].sum()) / len(present)
-    cells = len(list_cells(split)[0])
     recipe = Recipe(
         optimizer="adagrad",
-        lr=OUR_RATE,
+        lr=1.0,
         batch=BATCH,
-        samples=int(VISITS * PASSES * cells / pairs),
+        samples=PASSES * len(train_part),
         weight_decay=0.0,
         warmup=0.0,
         schedule="constant",
-        initial_accumulator=(2 / (BATCH * mass)) ** 2,
+        clip=0.0,
+        initial_accumulator=(2 / (RATE * BATCH * mass)) ** 2,
     )
     return compose(train_part.observed, split, lambda *specs: TwoVectors(*specs, width=WIDTH), Glove, recipe, seed=seed)
 
@@ -65,7 +64,7 @@ def list_cells(split: PairWithNeighbor) -> tuple[np.ndarray, np.ndarray, np.ndar
 
 
 def train_reference(split: PairWithNeighbor, table: np.ndarray, seed: int) -> np.ndarray:
-    """Return the table after PASSES loops over the cells: glove.c's update, with accumulators from 1."""
+    """Return the table after PASSES loops over the cells: glove.c's update, squares summed with the rate in them."""
     table, squares = table.astype(np.float64).copy(), np.ones(table.shape)
     rows, columns, counts = list_cells(split)
     columns = columns + len(table) // 2
@@ -74,10 +73,10 @@ def train_reference(split: PairWithNeighbor, table: np.ndarray, seed: int) -> np
         for cell in order.permutation(len(rows)):
             one, other = rows[cell], columns[cell]
             difference = table[one, :-1] @ table[other, :-1] + table[one, -1] + table[other, -1] - np.log(counts[cell])
-            pull = min(1.0, (counts[cell] / X_MAX) ** ALPHA) * difference
+            pull = RATE * min(1.0, (counts[cell] / X_MAX) ** ALPHA) * difference
             by_one, by_other = pull * np.append(table[other, :-1], 1), pull * np.append(table[one, :-1], 1)
-            table[one] -= RATE * by_one / np.sqrt(squares[one])
-            table[other] -= RATE * by_other / np.sqrt(squares[other])
+            table[one] -= by_one / np.sqrt(squares[one])
+            table[other] -= by_other / np.sqrt(squares[other])
             squares[one] += by_one**2
             squares[other] += by_other**2
     return table

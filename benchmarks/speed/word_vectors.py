@@ -44,6 +44,7 @@ FILES = ("wordsim353.tsv", "simlex999.txt", "questions-words.txt")
 EPOCHS = {"skip-gram": 10, "cbow": 10, "glove": 10}
 BATCH = {"skip-gram": 64, "cbow": 64, "glove": 64}
 GLOVE_PAIRS = 5.8 * LENGTH  # of a row, by their weight
+GLOVE_RATE, X_MAX = 0.05, 10.0
 PLAIN = {"weight_decay": 0.0, "warmup": 0.0, "clip": 0.0, "channels_last": False}
 NEIGHBORS = 10
 QUERIES = 2000  # most frequent words whose neighbors are compared
@@ -76,7 +77,7 @@ def build(name: str, samples: Any, seed: int, lr: float | None = None) -> tuple[
     parts: Mapping[str, Any] = {
         "skip-gram": (SkipGram(contexts=6), Embedding, lambda *specs: NegativeSampling(*specs, negatives=0)),
         "cbow": (Cbow(), BagOfWords, lambda *specs: NegativeSampling(*specs, negatives=0)),
-        "glove": (PairWithNeighbor(), TwoVectors, Glove),
+        "glove": (PairWithNeighbor(), TwoVectors, lambda *specs: Glove(*specs, x_max=X_MAX)),
     }
     split, model, objective = parts[name]
     started = time.process_time()
@@ -87,9 +88,9 @@ def build(name: str, samples: Any, seed: int, lr: float | None = None) -> tuple[
     recipe = (
         Recipe(
             optimizer="adagrad",
-            lr=lr or 0.15,
+            lr=lr or 1.0,
             schedule="constant",
-            initial_accumulator=(2 / (batch * GLOVE_PAIRS)) ** 2,
+            initial_accumulator=(2 / (GLOVE_RATE * batch * GLOVE_PAIRS)) ** 2,
             **budget,
         )
         if name == "glove"

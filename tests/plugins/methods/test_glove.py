@@ -24,7 +24,7 @@ from pretask.composition import Task, compose
 from pretask.pretext_score import held_out_loss, trivial_losses
 from pretask.training import train
 from pretask_plugins.data.text.toy_grammar import ToyGrammar
-from pretask_plugins.methods.glove import PAIRS_IN_A_BATCH
+from pretask_plugins.methods.glove import PAIRS_IN_A_BATCH, RATE
 from pretask_plugins.methods.glove.counting import count_cooccurrences
 from pretask_plugins.methods.glove.objective import Glove, weigh_count
 from pretask_plugins.methods.glove.split import Cooccurrence, PairWithNeighbor, draw_neighbors
@@ -137,7 +137,7 @@ def test_the_expected_loss_is_that_of_the_paper_over_the_sum_of_counts() -> None
 
 
 def test_updates_are_those_of_a_plain_reference() -> None:
-    """AdaGrad from 1 on the gradient of J / 2, as the released code has it, over all cells at once, in numpy."""
+    """AdaGrad from 1 on the gradient of J / 2 times the rate, as the released code has it, over all cells, in numpy."""
     task = glove_task(SPLIT, 5)
     cells = np.array([(*pair, often) for pair, often in COUNTS.items()])
     first, second = cells[:, 0].astype(int), cells[:, 1].astype(int)
@@ -149,7 +149,8 @@ def test_updates_are_those_of_a_plain_reference() -> None:
     count = torch.from_numpy(cells[:, 2]).float()[None]
     target = Target(count.log(), count)
     total = float(count.sum())
-    optimizer = Recipe(optimizer="adagrad", lr=0.05, weight_decay=0.0, initial_accumulator=(2 / total) ** 2)
+    accumulator = (2 / (RATE * total)) ** 2
+    optimizer = Recipe(optimizer="adagrad", lr=1.0, weight_decay=0.0, initial_accumulator=accumulator)
     step = optimizer.make_optimizer(task.model.parameters())
     for _ in range(30):
         one, other = table[first], table[SIZE + second]
@@ -158,8 +159,8 @@ def test_updates_are_those_of_a_plain_reference() -> None:
         gradient = np.zeros_like(table)
         np.add.at(gradient, first, pull * np.concatenate([other[:, :-1], np.ones((len(cells), 1))], 1))
         np.add.at(gradient, SIZE + second, pull * np.concatenate([one[:, :-1], np.ones((len(cells), 1))], 1))
-        squares += gradient**2
-        table -= 0.05 * gradient / np.sqrt(squares)
+        squares += (RATE * gradient) ** 2
+        table -= RATE * gradient / np.sqrt(squares)
         step.zero_grad()
         loss = objective(task.model(Inputs(pairs)), {"count": target}, Draws(torch.arange(1))).total
         assert float(loss.detach()) * total == pytest.approx((pull[:, 0] * difference).sum(), rel=1e-4)

@@ -16,14 +16,19 @@ What the paper asks, in its order, and where it is here:
 6. X is symmetric and so is the model, but for how it begins: W + W~ is the word's vector (section 4.2; again the
    model glove).
 
-Source: Pennington, Socher and Manning, EMNLP 2014, and the released code (AdaGrad at .05 whose accumulators begin at 1,
-vectors and biases that begin in (-1/2, 1/2) / d).
+Source: Pennington, Socher and Manning, EMNLP 2014, and the released code (vectors and biases that begin in
+(-1/2, 1/2) / d; AdaGrad, whose accumulators begin at 1 and add up squares of the gradient times the rate of .05).
 Differs: cells are visited as their words are met in the text, as often as they count, and weighted by f(X) / X, which
 has the same sum over an epoch in expectation; the paper draws cells that are not 0 evenly. A step is made on the mean
-over many pairs, not on each. Accumulators that begin at 1 are of a single pair's gradient, halved as the code has it; a
-mean over M pairs by their weight divides it by M / 2, so that they begin at (2 / M)^2 here: M is 256 rows of 128 tokens
-times 5.8, the sum of 1 / distance of a window of 10. Windows end with a row. The budget is a hundred epochs of six
-billion tokens in such rows: a row is visited with one pair for each word.
+over many pairs, not on each. Windows end with a row. The budget is a hundred epochs of six billion tokens in rows of
+128: a row is visited with one pair for each word. x_max of 100 is for such a corpus: of a million words, 25 iterations
+of a plain loop learn nothing of similarity with it, and with 10, as in the released demonstration and in the preset
+books, they do.
+
+AdaGrad with a rate inside of its sums, .05 g / sqrt(1 + sum (.05 g)^2), is AdaGrad at a rate of 1 whose sums begin at
+(1 / .05)^2. There g is the gradient of one pair, halved as the code has it; a mean over M pairs by their weight divides
+it by M / 2, so that they begin at (2 / (.05 M))^2 here: M is 256 rows of 128 tokens times 5.8, the sum of 1 / distance
+of a window of 10.
 Axes: B batch, L tokens, N positions, C size of the vocabulary, D width.
 """
 
@@ -35,6 +40,7 @@ from pretask.metrics import LOSS
 SOURCE = "Pennington, Socher and Manning, EMNLP 2014"
 CITES = "pennington2014glove"
 PAIRS_IN_A_BATCH = 256 * 128 * 5.8  # M
+RATE = 0.05  # of the paper
 HERE = "pretask_plugins.methods.glove"
 
 
@@ -75,9 +81,10 @@ def pretask_components() -> Iterator[pretask.Component]:
         options={"model.width": 300},
         recipe={
             "optimizer": "adagrad",
-            "lr": 0.05,
-            "initial_accumulator": (2 / PAIRS_IN_A_BATCH) ** 2,
+            "lr": 1.0,
+            "initial_accumulator": (2 / (RATE * PAIRS_IN_A_BATCH)) ** 2,
             "weight_decay": 0.0,
+            "clip": 0.0,
             "batch": 256,
             "samples": 4_700_000_000,
             "warmup": 0.0,
@@ -89,11 +96,21 @@ def pretask_components() -> Iterator[pretask.Component]:
                 "split.min_count": 1,
                 "split.window": 5,
                 "model.width": 32,
+                "recipe.lr": 0.05,
                 "recipe.initial_accumulator": 0.0,
                 "recipe.samples": 200_000,
             },
+            "books": {  # a million words of your own: --set data.root=FOLDER; a minute of one core
+                "data": "text",
+                "data.tokenizer": "words",
+                "data.length": 128,
+                "model.width": 100,
+                "objective.x_max": 10.0,
+                "recipe.samples": 460_000,
+            },
         },
         summary="GloVe: log co-occurrences as products of word vectors, 300 wide (Pennington 2014).",
+        version=2,  # 1 summed squares of gradients without the rate
         source=SOURCE,
         cites=CITES,
     )

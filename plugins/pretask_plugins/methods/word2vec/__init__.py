@@ -25,7 +25,6 @@ RECIPE = {
     "optimizer": "adam",
     "lr": 1e-3,
     "weight_decay": 0.0,
-    "clip": 0.0,
     "batch": 256,
     "samples": 100_000_000,
     "warmup": 0.0,
