@@ -11,7 +11,7 @@ Axes: none.
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -24,6 +24,7 @@ from pretask_plugins.shared.listing import FileTree
 from pretask_plugins.shared.parts import hash_text, is_tenth, list_some
 
 WHO = "voc"
+SIDES = ("xmin", "ymin", "xmax", "ymax")
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 SETS = {"train": ("trainval", "train"), "test": ("test", "val", "valid")}  # by part; the first one that is there
 COCO_SETS = re.compile(r"^(?:.*/)?(?:_annotations\.coco|instances_?(\w*))\.json$")
@@ -46,13 +47,16 @@ class Annotated:
     difficult: tuple[bool, ...]
 
 
+Parts = Mapping[str, tuple[list[Annotated], list[str]]]  # images and the files that say what is in them, by part
+
+
 def read_annotations(tree: FileTree, part: str) -> tuple[list[Annotated], tuple[str, ...], list[str]]:
     """Return the images of a part with their objects, the classes of both parts, and the files these were read from.
 
     Raises:
         PretaskError: There are neither, an annotation cannot be read, or one has no image.
     """
-    jsons = {name: match[1] for name in tree.names if (match := COCO_SETS.match(name))}
+    jsons = [name for name in tree.names if COCO_SETS.match(name)]
     parts = read_coco(tree, jsons) if jsons else read_voc(tree)
     names = sorted({name for images, _ in parts.values() for image in images for name in image.classes})
     found, files = parts[part]
@@ -61,9 +65,6 @@ def read_annotations(tree: FileTree, part: str) -> tuple[list[Annotated], tuple[
         got = f"{len(found)} images and {len(names)} classes for the part {part}"
         raise PretaskError(WHO, needs, got, "Name the folder or tar file around them with --set data.root=…")
     return found, tuple(names), files
-
-
-Parts = Mapping[str, tuple[list[Annotated], list[str]]]  # images and the files that say what is in them, by part
 
 
 def read_voc(tree: FileTree) -> Parts:
@@ -133,9 +134,6 @@ def read_xml(tree: FileTree, name: str, image: str) -> Annotated:
     return check_objects(Annotated(image, classes, corners, difficult), tree.locate(name))
 
 
-SIDES = ("xmin", "ymin", "xmax", "ymax")
-
-
 def check_objects(found: Annotated, place: str) -> Annotated:
     """Return the image; raise PretaskError where an object has no class, or a box no area."""
     for name, (left, top, right, bottom) in zip(found.classes, found.corners, strict=True):
@@ -145,13 +143,11 @@ def check_objects(found: Annotated, place: str) -> Annotated:
     return found
 
 
-def read_coco(tree: FileTree, jsons: Mapping[str, str]) -> Parts:
-    """Read JSON files: one whose name has train, and one with val or test; of one alone, a tenth is for testing."""
-    read = {name: [*read_json(tree, name)] for name in jsons}
-    by_part = {
-        "train": [name for name in read if "train" in name.lower()],
-        "test": [name for name in read if "train" not in name.lower()],
-    }
+def read_coco(tree: FileTree, jsons: Sequence[str]) -> Parts:
+    """Read JSON files: one for training, and another one; of one alone, a tenth is for testing."""
+    by_name = index_names(tree.names)
+    read = {name: [*read_json(tree, name, by_name)] for name in jsons}
+    by_part = {part: [name for name in read if is_for_training(name) == (part == "train")] for part in SETS}
     if all(by_part.values()):
         parts = {part: (read[names[0]], [names[0]]) for part, names in by_part.items()}
     else:
@@ -164,8 +160,31 @@ def read_coco(tree: FileTree, jsons: Mapping[str, str]) -> Parts:
     return parts
 
 
-def read_json(tree: FileTree, name: str) -> Iterator[Annotated]:
-    """Yield the images of a JSON file with their objects."""
+def is_for_training(name: str) -> bool:
+    """Return whether a JSON file is of the training part: by the set in its name, else by the folder that it is in.
+
+    >>> is_for_training("training/instances_val.json"), is_for_training("train/_annotations.coco.json")
+    (False, True)
+    """
+    return (find_set(name) or PurePosixPath(name).parent.name).lower().startswith("train")
+
+
+def find_set(name: str) -> str:
+    """Return the set that the name of a JSON file has, such as train2017; empty where it has none."""
+    words = COCO_SETS.match(name)
+    return (words[1] or "") if words else ""
+
+
+def index_names(names: Iterable[str]) -> Mapping[str, list[str]]:
+    """Return the paths of all files by their last word."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(PurePosixPath(name).name, []).append(name)
+    return found
+
+
+def read_json(tree: FileTree, name: str, by_name: Mapping[str, Sequence[str]]) -> Iterator[Annotated]:
+    """Yield the images of a JSON file with their objects, given the paths of all files by their last word."""
     try:
         content = json.loads(tree.read(name))
         classes = {entry["id"]: str(entry["name"]) for entry in content["categories"]}
@@ -177,7 +196,7 @@ def read_json(tree: FileTree, name: str) -> Iterator[Annotated]:
             boxes = [[float(number) for number in entry["bbox"]] for entry in found]
             yield check_objects(
                 Annotated(
-                    find_file(tree, name, str(image["file_name"])),
+                    find_file(by_name, name, str(image["file_name"])),
                     tuple(classes[entry["category_id"]] for entry in found),
                     tuple((left, top, left + width, top + height) for left, top, width, height in boxes),
                     tuple(bool(entry.get("iscrowd", 0)) for entry in found),
@@ -190,11 +209,10 @@ def read_json(tree: FileTree, name: str) -> Iterator[Annotated]:
         raise PretaskError(WHO, needs, got, "Correct the file.") from error
 
 
-def find_file(tree: FileTree, annotations: str, image: str) -> str:
+def find_file(by_name: Mapping[str, Sequence[str]], annotations: str, image: str) -> str:
     """Return the file of an image, by the shortest path below the root that ends with its name."""
-    words = COCO_SETS.match(annotations)
-    part = (words[1] or "") if words else ""
-    ends = [name for name in tree.names if name == image or name.endswith(f"/{image}")]
+    part = find_set(annotations)
+    ends = [name for name in by_name.get(PurePosixPath(image).name, ()) if name == image or name.endswith(f"/{image}")]
     within = [name for name in ends if part and part in PurePosixPath(name).parts]
     if not ends:
         raise PretaskError(WHO, f"the image {image}, as {annotations} has it", "none", "Add it, or take it out.")

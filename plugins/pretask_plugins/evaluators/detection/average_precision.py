@@ -22,7 +22,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Int
+from pretask import Draws
 from torch import Tensor
 from torchvision.ops import box_iou
 
@@ -129,22 +131,28 @@ def choose_object(
 
 
 def precision_envelope(
-    right: Bool[np.ndarray, " P"], counted: Bool[np.ndarray, " P"], weights: Float[np.ndarray, " P"], objects: float
-) -> tuple[Float[np.ndarray, " P"], Float[np.ndarray, " P"]]:
-    """Return recall after each box, and the best precision from there on; boxes of an image count `weights` times."""
-    hits = np.cumsum(right * weights)
-    tried = np.cumsum(counted * weights)
-    precision = hits / np.maximum(tried, 1e-9)
-    return hits / objects, np.maximum.accumulate(precision[::-1])[::-1]
+    right: Float[np.ndarray, "... P"], counted: Float[np.ndarray, "... P"], objects: Float[np.ndarray, "..."]
+) -> tuple[Float[np.ndarray, "... P"], Float[np.ndarray, "... P"]]:
+    """Return recall after each box, and the best precision from there on.
+
+    Args:
+        right: How often a box found an object: once, or as often as its image counts.
+        counted: How often it counts.
+        objects: To find, 1 or more.
+    """
+    hits = np.cumsum(right, -1)
+    precision = hits / np.maximum(np.cumsum(counted, -1), 1e-9)
+    return hits / objects[..., None], np.maximum.accumulate(precision[..., ::-1], -1)[..., ::-1]
 
 
-def area(recall: Float[np.ndarray, " P"], envelope: Float[np.ndarray, " P"]) -> float:
+def area(recall: Float[np.ndarray, "... P"], envelope: Float[np.ndarray, "... P"]) -> Float[np.ndarray, "..."]:
     """Return the area below the envelope.
 
-    >>> area(np.array([0.5, 1.0]), np.array([1.0, 0.5]))
+    >>> float(area(np.array([0.5, 1.0]), np.array([1.0, 0.5])))
     0.75
     """
-    return float((np.diff(recall, prepend=0.0) * envelope).sum())
+    below: np.ndarray = (np.diff(recall, prepend=0.0) * envelope).sum(-1)
+    return below
 
 
 def mean_at(recall: Float[np.ndarray, " P"], envelope: Float[np.ndarray, " P"], points: np.ndarray) -> float:
@@ -153,10 +161,7 @@ def mean_at(recall: Float[np.ndarray, " P"], envelope: Float[np.ndarray, " P"], 
     >>> round(mean_at(np.array([0.5]), np.array([1.0]), ELEVEN), 4)
     0.5455
     """
-    place = np.searchsorted(recall, points, side="left")
-    return float(
-        np.where(place < len(envelope), np.append(envelope, 0.0)[np.minimum(place, len(envelope))], 0.0).mean()
-    )
+    return float(np.append(envelope, 0.0)[np.searchsorted(recall, points, side="left")].mean())
 
 
 def match_all(
@@ -167,52 +172,44 @@ def match_all(
     return [matches for matches in every if matches.objects.sum()]
 
 
-def average_precision(
-    matches: Sequence[Matches], points: np.ndarray | None = None, times: Float[np.ndarray, " N"] | None = None
-) -> float:
+def average_precision(matches: Sequence[Matches], points: np.ndarray | None = None) -> float:
     """Return the mean over classes and overlaps of the average precision.
 
     Args:
         matches: Of every class.
         points: Recalls at which precision is read; None for the area.
-        times: How often every image counts; once each when left out.
     """
-    values = []
+    values: list[float] = []
     for one in matches:
-        weights = np.ones(len(one.images)) if times is None else times[one.images]
-        objects = float(one.objects.sum() if times is None else (one.objects * times).sum())
-        if not objects:  # a resample may have no object of a class
-            continue
-        for right, counted in zip(one.right, one.counted, strict=True):
-            recall, envelope = precision_envelope(right, counted, weights, objects)
-            values.append(area(recall, envelope) if points is None else mean_at(recall, envelope, points))
+        recall, envelope = precision_envelope(one.right * 1.0, one.counted * 1.0, np.array([one.objects.sum() * 1.0]))
+        if points is None:
+            values += area(recall, envelope).tolist()
+        else:
+            values += [mean_at(*row, points) for row in zip(recall, envelope, strict=True)]
     return float(np.mean(values)) if values else 0.0
 
 
 def bootstrap(matches: Sequence[Matches], seed: int, resamples: int = 1000) -> tuple[float, float]:
     """Return the 95 % interval of AP50 over images drawn anew with replacement (percentiles)."""
     images = len(matches[0].objects)
-    drawn = np.random.default_rng(seed).integers(0, images, (resamples, images))
-    times = np.stack([np.bincount(row, minlength=images) for row in drawn]).astype(float)
-    values = np.stack([resampled_area(one, times) for one in matches])
-    known = ~np.isnan(values)  # a resample may have no object of a class
-    means = np.where(known, values, 0.0).sum(0) / np.maximum(known.sum(0), 1)
-    low, high = np.quantile(means, (0.025, 0.975))
+    drawn = Draws(torch.arange(resamples), seed).branch("bootstrap").integers("image", 0, images, images)
+    times = np.stack([np.bincount(row, minlength=images) for row in drawn.numpy()]).astype(float)
+    low, high = np.quantile(resampled_precision(matches, times), (0.025, 0.975))
     return float(low), float(high)
 
 
-def resampled_area(matches: Matches, times: Float[np.ndarray, "R N"]) -> Float[np.ndarray, " R"]:
-    """Return the average precision of a class for each resample; NaN where it has no object.
+def resampled_precision(matches: Sequence[Matches], times: Float[np.ndarray, "R N"]) -> Float[np.ndarray, " R"]:
+    """Return AP50 for each resample: the mean over the classes of which it has an object; 0 where there is none.
 
     Args:
-        matches: Of one overlap.
+        matches: Of every class; of one overlap.
         times: How often every image counts.
     """
-    weights = times[:, matches.images]
-    objects = times @ matches.objects
-    hits, tried = (np.cumsum(flags[0] * weights, 1) for flags in (matches.right, matches.counted))
-    precision = hits / np.maximum(tried, 1e-9)
-    envelope = np.maximum.accumulate(precision[:, ::-1], 1)[:, ::-1]
-    gained = np.diff(hits, axis=1, prepend=0.0) * envelope
-    areas: np.ndarray = np.where(objects > 0, gained.sum(1) / np.maximum(objects, 1), np.nan)
-    return areas
+    total, classes = np.zeros(len(times)), np.zeros(len(times))
+    for one in matches:
+        weights, objects = times[:, one.images], times @ one.objects
+        areas = area(*precision_envelope(one.right[0] * weights, one.counted[0] * weights, np.maximum(objects, 1)))
+        total += np.where(objects > 0, areas, 0.0)
+        classes += objects > 0
+    means: np.ndarray = total / np.maximum(classes, 1)
+    return means

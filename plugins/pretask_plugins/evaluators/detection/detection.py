@@ -21,12 +21,13 @@ from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
-from pretask import Budget, Data, Figure, Items, PretaskError, Recipe, Samples, Task
+from pretask import Budget, Data, Draws, Figure, Items, PretaskError, Recipe, Samples, Task
 from pretask.composition import seed_ambient, seed_randomness
 from pretask.options import FractionBelowOne, NonNegativeFloat, PositiveFloat, PositiveInt, SampleCount, Size
 from pretask.order import positions
 from pretask.samples import source_of
 from torch import Tensor, nn
+from torchvision.ops import box_iou
 
 from pretask_plugins.evaluators.detection.average_precision import (
     COCO_OVERLAPS,
@@ -118,7 +119,8 @@ class VocDetection:
             seed_ambient(seed, step)
             for group in optimizer.param_groups:
                 group["lr"] = recipe.rate(step)
-            losses = detector(*mirror(images.float(), [as_target(boxes, int(at), task.device) for at in index]))
+            targets = [as_target(boxes, int(at), task.device) for at in index]
+            losses = detector(*mirror(images.float(), targets, Draws(index, seed, step)))
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(torch.stack([*losses.values()]).sum())
             nn.utils.clip_grad_norm_(weights, CLIP)
@@ -167,10 +169,10 @@ def as_target(boxes: Boxes, image: int, device: torch.device) -> dict[str, Tenso
 
 
 def mirror(
-    images: Float[Tensor, "B C H W"], targets: list[dict[str, Tensor]]
+    images: Float[Tensor, "B C H W"], targets: list[dict[str, Tensor]], draws: Draws
 ) -> tuple[list[Tensor], list[dict[str, Tensor]]]:
     """Mirror some of the images, with their boxes."""
-    turned = torch.rand(len(images)) < MIRRORED
+    turned = draws.branch(WHO).bernoulli("mirror", MIRRORED)
     pairs = [
         mirror_one(image, target) if turn else (image, target)
         for image, target, turn in zip(images, targets, turned.tolist(), strict=True)
@@ -211,8 +213,6 @@ def score(found: list[Found], there: list[There], classes: int, seed: int) -> Yi
 
 def find_objects(boxes: Found, truth: There) -> Tensor:
     """Return which objects of an image, difficult ones left out, a box of high score and the right class has found."""
-    from torchvision.ops import box_iou
-
     wanted = (~truth.difficult).nonzero()[:, 0]
     sure = (boxes.scores >= SURE).nonzero()[:, 0]
     sure = sure[boxes.scores[sure].argsort(descending=True, stable=True)]

@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, UInt8
-from pretask import Batch, PretaskError, Task
+from pretask import Batch, Features, PretaskError, Task
 from pretask.pretext_score import evaluation_mode
 from torch import Tensor, nn
 
@@ -54,11 +54,20 @@ class Shape:
 
 @dataclass(frozen=True)
 class Map:
-    """A layer of the encoder that is read as a map: its number, width and stride."""
+    """A layer of the encoder that is read as a map.
+
+    Args:
+        layer: Its number.
+        width: Of the vector at a position.
+        stride: Pixels from one position to the next.
+        scale: Root mean square of its numbers before training, by which it is divided, so that one rate suits any
+            encoder; 1 where that is 0.
+    """
 
     layer: int
     width: int
     stride: float
+    scale: float
 
 
 class Backbone(nn.Module):
@@ -67,16 +76,15 @@ class Backbone(nn.Module):
     Args:
         task: Whose model is copied, and whose split says how whole images are shown.
         maps: Those that are read.
-        scales: What each is divided by: its root mean square before training, so that one rate suits any encoder.
         width: Of the maps that are given on.
         joined: Whether they are joined from the deepest down (FPN).
     """
 
-    def __init__(self, task: Task, maps: Sequence[Map], scales: Sequence[float], width: int, joined: bool) -> None:
+    def __init__(self, task: Task, maps: Sequence[Map], width: int, joined: bool) -> None:
         super().__init__()
         from torchvision.ops import FeaturePyramidNetwork
 
-        self.show, self.maps, self.scales = task.split.whole, maps, scales
+        self.show, self.maps = task.split.whole, maps
         self.model = copy.deepcopy(task.model)
         widths = [read.width for read in maps]
         self.join = FeaturePyramidNetwork(widths, width) if joined else None
@@ -87,51 +95,49 @@ class Backbone(nn.Module):
         features = self.model(self.show(Batch(images.round().to(torch.uint8))), layers=True)
         layers = features.layers or (features,)
         found = OrderedDict(
-            (f"{number}", read_map(layers[read.layer]) / scale)
-            for number, (read, scale) in enumerate(zip(self.maps, self.scales, strict=True))
+            (f"{number}", read_map(layers[read.layer]) / read.scale) for number, read in enumerate(self.maps)
         )
         joined: Mapping[str, Tensor] = found if self.join is None else self.join(found)
         return joined
 
 
-def find_maps(task: Task, size: tuple[int, int], shape: Shape) -> list[Map]:
-    """Choose the maps of an encoder that are read.
+def find_maps(task: Task, images: UInt8[Tensor, "B C H W"], shape: Shape) -> list[Map]:
+    """Choose the maps of an encoder that are read, by how it shows some images.
 
     Raises:
         PretaskError: No layer keeps positions on a grid, or none is fine enough.
     """
-    images = torch.zeros((1, 3, *size), dtype=torch.uint8, device=task.device)
     with evaluation_mode(task), torch.no_grad():
         features = task.model(task.split.whole(Batch(images)), layers=True)
     maps = [
-        Map(number, next(iter(layer.streams.values())).shape[-1], max(size[0] / layer.grid[0], size[1] / layer.grid[1]))
+        measure_map(number, layer, (images.shape[2], images.shape[3]))
         for number, layer in enumerate(features.layers or (features,))
         if len(layer.grid) == 2
     ]
-    chosen = (
-        choose_pyramid(maps) if shape.form == "fpn" else [read for read in maps if read.stride <= shape.stride][-1:]
-    )
+    fine = [read for read in maps if read.stride <= shape.stride]
+    chosen = choose_pyramid(maps) if shape.form == "fpn" else fine[-1:]
     if not chosen:
         strides = ", ".join(f"{read.stride:g}" for read in maps) or "none"
-        needs = f"an encoder with a map whose positions are at most {shape.stride} pixels apart"
-        do = "Raise --set evaluator.stride, or take a model that keeps positions."
+        needs, do = "an encoder with a map", "Take a model that keeps positions."
+        if shape.form == "c4":
+            needs = f"{needs} whose positions are at most {shape.stride} pixels apart"
+            do = f"Raise --set {WHO}.stride, or take a model that keeps positions."
         raise PretaskError(WHO, needs, f"layers of stride {strides}", do)
     return chosen
 
 
+def measure_map(number: int, layer: Features, size: tuple[int, int]) -> Map:
+    """Return what is to know of a layer as a map of images of some height and width."""
+    values = read_map(layer)
+    stride = max(side / positions for side, positions in zip(size, layer.grid, strict=True))
+    return Map(number, values.shape[1], stride, float(values.square().mean().sqrt()) or 1.0)
+
+
 def choose_pyramid(maps: Sequence[Map]) -> list[Map]:
-    """Choose the last map of each stride from 4 pixels on; the finest there is where none is so coarse."""
+    """Choose the last map of each stride from 4 pixels on; the last one of all where none is so coarse."""
     by_stride = {round(read.stride): read for read in maps}
     coarse = [read for stride, read in sorted(by_stride.items()) if stride >= MIN_STRIDE]
-    return coarse or [maps[-1]]
-
-
-def measure_scales(task: Task, images: UInt8[Tensor, "B C H W"], maps: Sequence[Map]) -> list[float]:
-    """Return the root mean square of maps on some images; 1 where one is 0."""
-    with evaluation_mode(task), torch.no_grad():
-        features = task.model(task.split.whole(Batch(images)), layers=True)
-    layers = features.layers or (features,)
-    return [float(read_map(layers[read.layer]).square().mean().sqrt()) or 1.0 for read in maps]
+    return coarse or list(maps[-1:])
 
 
 def build_detector(task: Task, classes: int, images: UInt8[Tensor, "B C H W"], shape: Shape) -> Any:
@@ -148,9 +154,8 @@ def build_detector(task: Task, classes: int, images: UInt8[Tensor, "B C H W"], s
     from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
     from torchvision.ops import MultiScaleRoIAlign
 
-    size = (images.shape[2], images.shape[3])
-    maps = find_maps(task, size, shape)
-    backbone = Backbone(task, maps, measure_scales(task, images, maps), shape.width, shape.form == "fpn")
+    maps = find_maps(task, images, shape)
+    backbone = Backbone(task, maps, shape.width, shape.form == "fpn")
     names = [f"{number}" for number in range(len(maps))]
     sides = (
         tuple((round(LEVELS_PER_ANCHOR * read.stride),) for read in maps)
@@ -171,6 +176,6 @@ def build_detector(task: Task, classes: int, images: UInt8[Tensor, "B C H W"], s
         box_batch_size_per_image=shape.proposals,
         image_mean=[0.0] * images.shape[1],  # the encoder scales colors itself
         image_std=[1.0] * images.shape[1],
-        fixed_size=(size[1], size[0]),  # as they are: torchvision would enlarge them to 800 pixels
+        fixed_size=(images.shape[3], images.shape[2]),  # as they are: torchvision would enlarge them to 800 pixels
         size_divisible=1,
     ).to(task.device)

@@ -1,6 +1,7 @@
 """Detection: an encoder becomes the backbone of a detector that learns where objects are, and stays as it was."""
 
 import copy
+from typing import Literal
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from pretask_plugins.evaluators.detection.average_precision import Found, There
 from pretask_plugins.evaluators.detection.detection import VocDetection, find_objects, mirror_one
 from pretask_plugins.evaluators.detection.detector import Shape, build_detector, find_maps
 from pretask_plugins.models.image.convnet import Convnet
+from pretask_plugins.models.mlp import Mlp
 from pretask_plugins.objectives.vae.elbo import Elbo
 from pretask_plugins.splits.whole import Whole
 
@@ -56,10 +58,18 @@ def test_what_is_frozen_does_not_move(data: Voc, task: Task, frozen: str, moves:
 
 
 def test_c4_reads_the_deepest_map_that_is_fine_enough_and_fpn_one_of_each_stride(data: Voc, task: Task) -> None:
-    assert [read.stride for read in find_maps(task, (32, 32), Shape("c4", 4, 32, (8,), 16))] == [4]
-    assert [read.stride for read in find_maps(task, (32, 32), Shape("fpn", 4, 32, (8,), 16))] == [4, 8]
-    with pytest.raises(PretaskError, match=r"at most 1 pixels apart; got layers of stride 2, 4, 8"):
-        find_maps(task, (32, 32), Shape("c4", 1, 32, (8,), 16))
+    images = data("train").data[:2]
+    assert [read.stride for read in find_maps(task, images, Shape("c4", 4, 32, (8,), 16))] == [4]
+    assert [read.stride for read in find_maps(task, images, Shape("fpn", 4, 32, (8,), 16))] == [4, 8]
+    with pytest.raises(PretaskError, match=r"at most 1 pixels apart; got layers of stride 2, 4, 8.*voc-detection\.st"):
+        find_maps(task, images, Shape("c4", 1, 32, (8,), 16))
+
+
+@pytest.mark.parametrize("form", ["c4", "fpn"])
+def test_an_encoder_without_a_map_is_refused(data: Voc, form: Literal["c4", "fpn"]) -> None:
+    flat = compose(data("train").observed, Whole(), Mlp, Elbo)
+    with pytest.raises(PretaskError, match=r"an encoder with a map.*got layers of stride none"):
+        find_maps(flat, data("train").data[:1], Shape(form, 4, 32, (8,), 16))
 
 
 def test_a_pyramid_takes_a_step(data: Voc, task: Task) -> None:
