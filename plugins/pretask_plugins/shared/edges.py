@@ -55,7 +55,7 @@ def edges_of_positions(samples: Samples) -> dict[str, Edges]:
     """Return labels of single positions as spans of one token each."""
     found = {}
     for name, labels in samples.labels.items():
-        if labels.value.ndim == 2:
+        if labels.value.ndim == 2 and not labels.multiple:  # a row of several classes is of the sample as a whole
             rows, places = (labels.value >= 0).nonzero().unbind(1)
             spans = torch.stack([places, places + 1], 1)[:, None]
             found[name] = Edges(rows, spans, labels.value[rows, places][:, None], labels.names)

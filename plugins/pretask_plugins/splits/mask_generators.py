@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 from pretask import Draws, Incompatible
 from torch import Tensor
 
+from pretask_plugins.shared.constants import build_once
 from pretask_plugins.splits.masking import Mask, PatchGrid
 
 Place = int | Int[Tensor, " B"]
@@ -88,6 +89,7 @@ def order_blocks(draws: Draws, shape: tuple[int, ...]) -> Float[Tensor, "B N"]:
     return draws.uniform("block", (BLOCKS + 1) ** len(shape)).gather(1, number)
 
 
+@build_once
 def order_grid(shape: tuple[int, ...], device: torch.device) -> Float[Tensor, "1 N"]:
     """Return the place of every patch in the order of its 2 x 2 patches, or of its four in a line."""
     phases = torch.tensor(GRID, device=device)

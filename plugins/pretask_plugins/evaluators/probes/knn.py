@@ -25,6 +25,7 @@ from pretask_plugins.evaluators.probes.validation_split import (
     ProbeData,
     best_poolings,
     build_probe_data,
+    check_neighbors,
     check_poolings,
     report,
 )
@@ -52,8 +53,7 @@ class NearestNeighbors:
 
     def __post_init__(self) -> None:
         check_poolings("knn", self.pooling)
-        if not self.k or min(self.k) < 1:
-            raise PretaskError("knn.k", "numbers of neighbors from 1", str(self.k), "Set it to (20,).", exit_code=2)
+        check_neighbors("knn", self.k)
         if not self.temperature or min(self.temperature) <= 0:
             raise PretaskError(
                 "knn.temperature", "numbers above 0", str(self.temperature), "Set it to (0.07,).", exit_code=2

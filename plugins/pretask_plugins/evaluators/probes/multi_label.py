@@ -70,6 +70,7 @@ class MultiLabelProbe:
         """
         train, test = (data(part) for part in ("train", "test"))
         name = find_labels(train, self.label)
+        find_labels(test, name)
         known, truth = train.labels[name].value, test.labels[name].value
         features, held_out = (extract(task, samples, budget, self.pooling) for samples in (train, test))
         check_offered(WHO, features, self.pooling)

@@ -30,6 +30,7 @@ from pretask_plugins.evaluators.probes.validation_split import (
     LabeledFeatures,
     best_poolings,
     build_probe_data,
+    check_neighbors,
     check_poolings,
     layer_name,
     name_choices,
@@ -60,6 +61,7 @@ class Retrieval:
 
     def __post_init__(self) -> None:
         check_poolings(WHO, self.pooling)
+        check_neighbors(WHO, self.k)
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Yielded:
         """Yield `mAP`, `precision@K`, `chance`, items (whether the nearest image is relevant), and pictures.

@@ -132,6 +132,12 @@ def build_probe_data(
     return ProbeData(parts[0], parts[1], classes, split_stratified(parts[0].labels, classes, val_fraction, budget.seed))
 
 
+def check_neighbors(who: str, k: Collection[int]) -> None:
+    """Raise PretaskError unless there are numbers of neighbors, each of 1 or more."""
+    if not k or min(k) < 1:
+        raise PretaskError(f"{who}.k", "numbers of neighbors from 1", str(k), "Set it to (20,).", exit_code=2)
+
+
 def check_val_fraction(who: str, val_fraction: float) -> None:
     """Raise PretaskError unless something is held out, and not all."""
     if not 0 < val_fraction < 1:

@@ -9,7 +9,9 @@ at random, is hidden, and y is their pixels. Two papers differ in who sees the h
             draws the rest, by absolute errors (preset `simmim`)
 
 Source: He et al., CVPR 2022; Xie et al., CVPR 2022.
-Differs: see decoder.py and models/image/vit.py; SimMIM's network is a Swin or ViT-B with relative positions.
+Differs: see decoder.py and models/image/vit.py; images are mirrored at most, where both papers cut regions of random
+    size and shape; weights begin as PyTorch's and timm's layers have them, where MAE's are uniform by the size of a
+    layer; SimMIM's network is a Swin or ViT-B with relative positions.
 Axes: see the modules.
 """
 
@@ -29,7 +31,13 @@ TWO_CORES = {
     "recipe.augment": ("flip",),
     "recipe.samples": 200_000,
 }
-LINE = {"model.hidden": "masked", "objective.depth": 0, "objective.error": "absolute", "split.mask_ratio": 0.6}
+LINE = {
+    "model.hidden": "masked",
+    "objective.depth": 0,
+    "objective.error": "absolute",
+    "split.mask_ratio": 0.6,
+    "recipe.betas": (0.9, 0.999),
+}
 
 
 @pretask.hookimpl
@@ -58,7 +66,15 @@ def pretask_components() -> Iterator[pretask.Component]:
             "model.heads": 12,
             "model.hidden": "skipped",
         },
-        recipe={"optimizer": "adamw", "lr": 2.4e-3, "batch": 4096, "samples": 1_000_000_000, "weight_decay": 0.05},
+        recipe={
+            "optimizer": "adamw",
+            "betas": (0.9, 0.95),
+            "lr": 2.4e-3,
+            "batch": 4096,
+            "samples": 1_000_000_000,
+            "warmup": 0.05,
+            "weight_decay": 0.05,
+        },
         presets={
             "small": {**TWO_CORES, "objective.width": 64, "objective.depth": 1, "objective.heads": 4},
             "simmim": {**TWO_CORES, **LINE},

@@ -14,7 +14,6 @@ Axes: B batch, N patches, D width, K numbers of a patch.
 from collections.abc import Mapping
 from typing import Literal
 
-import torch
 from pretask import (
     Draws,
     Features,
@@ -34,7 +33,7 @@ from pretask import (
 from pretask.options import DepthOrZero, Size
 from torch import Tensor, nn
 
-from pretask_plugins.shared.grid_positions import encode_positions
+from pretask_plugins.shared.patch_tokens import build_mask_vector, check_widths, encode_positions
 from pretask_plugins.shared.scores import errors, r2
 
 WHO = "patch-decoder"
@@ -76,7 +75,7 @@ class PatchDecoder(nn.Module):
         check_decodable(features, spec, width, depth, heads)
         self.read, self.error = find_readout(WHO, self.name, features, spec), error
         self.enter = nn.Linear(self.read.width, width) if depth else nn.Identity()
-        self.mask = nn.Parameter(torch.randn(width) * 0.02) if features.skips_hidden else None
+        self.mask = build_mask_vector(width) if features.skips_hidden else None
         self.blocks = nn.Sequential(*(Block(width, heads, qkv_bias=True) for _ in range(depth)))
         self.norm = nn.LayerNorm(width) if depth else nn.Identity()
         assert isinstance(spec, Values)  # by check_kinds
@@ -90,7 +89,7 @@ class PatchDecoder(nn.Module):
             tokens = tokens.where(features.visible[:, 0, :, None], self.mask.to(tokens.dtype))
         if len(self.blocks):
             rows, columns = features.grid
-            tokens = tokens + encode_positions(rows, columns, tokens.shape[-1]).to(tokens)
+            tokens = tokens + encode_positions(rows, columns, tokens.shape[-1], tokens.device).to(tokens.dtype)
         return {self.name: upcast(self.read.place(self.leave(self.norm(self.blocks(tokens)))))}
 
     def forward(self, features: Features, targets: Targets, draws: Draws, /) -> Loss:
@@ -114,6 +113,5 @@ def check_decodable(features: FeatureSpec, spec: object, width: int, depth: int,
     if features.skips_hidden and not depth:
         do = "Set objective.depth to 1 or more, or model.hidden to masked."
         raise Incompatible(WHO, "blocks, or an encoder that skips nothing", "objective.depth = 0", do)
-    if depth and (width % heads or width % 4):
-        needs, got = "a width that its heads and 4 divide", f"width {width} and {heads} heads"
-        raise Incompatible(WHO, needs, got, "Set objective.width to a multiple of objective.heads and of 4.")
+    if depth:
+        check_widths(WHO, "objective", width, heads)

@@ -14,7 +14,6 @@ from dataclasses import replace
 from math import prod
 from typing import Literal
 
-import torch
 from jaxtyping import Float
 from pretask import Features, FeatureSpec, Incompatible, Inputs, InputSpec
 from pretask.options import Depth, Size
@@ -28,7 +27,7 @@ from pretask.patches import (
 from torch import Tensor, nn
 
 from pretask_plugins.shared.feature_maps import check_images
-from pretask_plugins.shared.grid_positions import encode_positions
+from pretask_plugins.shared.patch_tokens import build_mask_vector, check_widths, encode_positions
 
 
 class Vit(nn.Module):
@@ -64,12 +63,12 @@ class Vit(nn.Module):
         from timm.models.vision_transformer import Block
 
         check_images("vit", spec, whole_spec)
-        check_widths(width, heads)
+        check_widths("vit", "model", width, heads)
         self.channels, self.width, self.patch, self.hidden = spec.shape[0], width, patch, hidden
         self.check_size(whole_spec)
         self.shown = count_visible_patches(spec, patch) if hidden == "skipped" else None
         self.embed = nn.Conv2d(self.channels, width, patch, patch)
-        self.mask = nn.Parameter(torch.randn(width) * 0.02) if hidden == "masked" else None
+        self.mask = build_mask_vector(width) if hidden == "masked" else None
         self.blocks = nn.ModuleList(Block(width, heads, qkv_bias=True) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
 
@@ -96,7 +95,7 @@ class Vit(nn.Module):
         flat = None if visible is None else visible.flatten(0, 1)
         if self.mask is not None and flat is not None:
             tokens = tokens.where(flat[..., None], self.mask.to(tokens.dtype))
-        tokens = tokens + encode_positions(*grid, self.width).to(tokens)
+        tokens = tokens + encode_positions(*grid, self.width, tokens.device).to(tokens.dtype)
         skipped = flat if self.hidden == "skipped" else None
         tokens, places = select_patches(tokens, skipped, self.shown)
         made = []
@@ -120,10 +119,3 @@ class Vit(nn.Module):
         views = inputs.data.shape[1]
         stream, pooled = (value.reshape(-1, views, *value.shape[1:]) for value in (full, tokens.mean(1)))
         return Features({"all": stream}, {"all": pooled}, grid, visible=visible)
-
-
-def check_widths(width: int, heads: int) -> None:
-    """Raise Incompatible unless heads divide the width, and positions fill it."""
-    if width % heads or width % 4:
-        needs, got = "a width that its heads and 4 divide", f"width {width} and {heads} heads"
-        raise Incompatible("vit", needs, got, "Set model.width to a multiple of model.heads and of 4.")

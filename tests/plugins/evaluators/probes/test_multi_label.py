@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from pretask import Items, Labels, Observed, PretaskError, Samples
-from pretask_plugins.evaluators.probes.multi_label import Probe, average_precision, find_labels
+from pretask import Budget, Items, Labels, Observed, PretaskError, Samples
+from pretask_plugins.evaluators.probes.multi_label import MultiLabelProbe, Probe, average_precision, find_labels
+from pretask_plugins.shared.edges import edges_of_positions
 from sklearn.metrics import average_precision_score
 
 NAMES = ("first", "second")
@@ -67,3 +68,21 @@ def test_data_of_one_class_for_a_sample_are_refused() -> None:
     samples = Samples(Observed("image", (1, 8, 8), "uint8", 2), torch.zeros(2, 1, 8, 8, dtype=torch.uint8), labels)
     with pytest.raises(PretaskError, match="labels of several classes for a sample"):
         find_labels(samples, "")
+
+
+def test_a_test_part_without_the_labels_is_refused_by_name() -> None:
+    observed, images = Observed("image", (1, 8, 8), "uint8", 2), torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
+    labels = {"objects": Labels(torch.tensor([[0, 1], [1, 0]]), NAMES, multiple=True)}
+    parts = {"train": Samples(observed, images, labels), "test": Samples(observed, images)}
+    with pytest.raises(PretaskError, match="labels of several classes called 'objects'"):
+        list(MultiLabelProbe()(None, parts.__getitem__, Budget()))  # type: ignore[arg-type]
+
+
+def test_classes_of_whole_samples_are_no_labels_of_positions() -> None:
+    rows = torch.zeros(2, 2, dtype=torch.long)
+    labels = {
+        "objects": Labels(torch.tensor([[0, 1], [1, 0]]), NAMES, multiple=True),
+        "tag": Labels(torch.tensor([[0, 1], [1, -1]]), NAMES),
+    }
+    found = edges_of_positions(Samples(Observed("text", (2,), "int64", 2), rows, labels))
+    assert {name: len(edges) for name, edges in found.items()} == {"tag": 3}

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from pretask import Features, FeatureSpec, Inputs, InputSpec, Labels, Observed, Samples, Task
+from pretask import Features, FeatureSpec, Inputs, InputSpec, Labels, Observed, PretaskError, Samples, Task
 from pretask.composition import compose
+from pretask_plugins.evaluators.probes.knn import NearestNeighbors
 from pretask_plugins.evaluators.probes.nearest_places import cut, draw_places, find_places, read_maps
-from pretask_plugins.evaluators.probes.retrieval import average_precision, search
+from pretask_plugins.evaluators.probes.retrieval import Retrieval, average_precision, search
 from pretask_plugins.objectives.vae.elbo import Elbo
 from pretask_plugins.splits.whole import Whole
 from torch import nn
@@ -24,6 +25,13 @@ def test_precision_is_counted_in_the_order_of_cosines_whatever_the_lengths() -> 
 
 def test_a_query_without_any_relevant_image_has_precision_0() -> None:
     assert average_precision(torch.tensor([[False, False], [False, True]])).tolist() == [0, 0.5]
+
+
+@pytest.mark.parametrize("k", [(), (0, 5)])
+def test_no_numbers_of_neighbors_are_refused(k: tuple[int, ...]) -> None:
+    for evaluator in (Retrieval, NearestNeighbors):
+        with pytest.raises(PretaskError, match="numbers of neighbors from 1"):
+            evaluator(k=k)
 
 
 class Pixels(nn.Module):

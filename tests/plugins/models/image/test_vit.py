@@ -5,9 +5,10 @@ import torch
 from pretask import Batch, Draws, Incompatible, Inputs, InputSpec, Observed
 from pretask_plugins.methods.masked_image.decoder import PatchDecoder
 from pretask_plugins.models.image.vit import Vit
-from pretask_plugins.shared.grid_positions import encode_positions
+from pretask_plugins.shared.patch_tokens import encode_positions
 from pretask_plugins.splits.masked_splits import any_from_any
 
+CPU = torch.device("cpu")
 SEEN = Observed("image", (3, 16, 16), "uint8", 8)
 SPLIT = any_from_any(mask_ratio=0.75, patch=4)
 SIZES = {"width": 16, "depth": 2, "heads": 2, "patch": 4}
@@ -62,8 +63,10 @@ def test_all_ways_are_one_where_nothing_is_hidden_but_for_the_vector_that_is_not
 
 
 def test_images_of_another_size_are_read_and_places_have_the_same_vectors_there() -> None:
-    assert torch.equal(encode_positions(2, 3, 8), encode_positions(5, 9, 8).view(5, 9, 8)[:2, :3].reshape(6, 8))
-    assert len({tuple(row) for row in encode_positions(8, 8, 16).tolist()}) == 64
+    small, large = (encode_positions(*grid, 8, CPU) for grid in ((2, 3), (5, 9)))
+    assert torch.equal(small, large.view(5, 9, 8)[:2, :3].reshape(6, 8))
+    assert len({tuple(row) for row in encode_positions(8, 8, 16, CPU).tolist()}) == 64
+    assert encode_positions(2, 3, 8, CPU) is small  # built once
     model = build("erased")
     assert model.features(InputSpec("image", (3, 8, 24))).grid == (2, 6)
     assert model(Inputs(torch.rand(1, 1, 3, 8, 24))).grid == (2, 6)
