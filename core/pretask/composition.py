@@ -24,6 +24,7 @@ from pretask.protocols import (
     Objective,
     Rewrites,
     SplitFn,
+    averages_views,
 )
 from pretask.recipe import Recipe
 from pretask.specs import FeatureSpec, InputSpec, Observed, TargetSpecs
@@ -135,15 +136,31 @@ class Task:
 
     def encode(self, batch: Batch, layers: bool = False) -> Features:
         """Return features of undivided samples, as evaluators want them."""
-        with full_precision(batch.device):
-            inputs = self.split.whole(batch)
-        return self.encode_inputs(inputs, layers)
+        return encode_whole(self.split, self.model, batch, layers)[1]
 
     def predict(self, batch: Batch, draws: Draws) -> Mapping[str, Tensor]:
         """Return the objective's prediction of every target of split samples."""
         inputs, _ = self.apply_split_and_prepare(batch, draws)
         prediction: Mapping[str, Tensor] = self.objective.predict(self.encode_inputs(inputs))
         return prediction
+
+
+def encode_whole(split: SplitFn, model: Any, batch: Batch, layers: bool = False) -> tuple[Inputs, Features]:
+    """Return what an encoder is shown of undivided samples, and its features: of versions of a sample their mean."""
+    with full_precision(batch.device):
+        inputs = split.whole(batch)
+    features = encode_views(model, inputs, layers)
+    return inputs, average_views(features) if averages_views(split) else features
+
+
+def average_views(features: Features) -> Features:
+    """Return features whose only view is the mean of all views."""
+    streams, pooled = (
+        {sight: vectors.mean(1, keepdim=True) for sight, vectors in by_sight.items()}
+        for by_sight in (features.streams, features.pooled)
+    )
+    layers = tuple(average_views(layer) for layer in features.layers)
+    return replace(features, streams=streams, pooled=pooled, layers=layers)
 
 
 def encode_views(model: Any, inputs: Inputs, layers: bool = False) -> Features:

@@ -3,18 +3,18 @@
 Axes: B samples, V views, N positions, D width.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from pretask.composition import encode_views
+from pretask.composition import encode_whole
 from pretask.errors import Unknown
 from pretask.pooling import find_content, find_widest_sights, join_widest, pool
-from pretask.precision import full_precision
 from pretask.preparation.prepare import Preparation
-from pretask.protocols import SplitFn
+from pretask.protocols import SplitFn, averages_views
 from pretask.specs import FeatureSpec, InputSpec, Observed
 from pretask.values import Batch, Features, Inputs
 
@@ -53,7 +53,7 @@ class Encoder(nn.Module):
     def features(self) -> FeatureSpec:
         """What the model makes of a whole sample."""
         described: FeatureSpec = self.model.features(self.spec)  # type: ignore[operator]
-        return described
+        return replace(described, views=1) if averages_views(self.split) else described
 
     @property
     def width(self) -> int:
@@ -120,9 +120,7 @@ class Encoder(nn.Module):
     def encode(self, inputs: Any, layer: int | str | None, rate: float | None) -> tuple[Inputs, Features]:
         """Return what the model is shown of the inputs, and its features in one layer."""
         batch = self.prepare(inputs, rate)
-        with full_precision(batch.device):
-            shown = self.split.whole(batch)
-        features = encode_views(self.model, shown, layers=layer is not None)
+        shown, features = encode_whole(self.split, self.model, batch, layers=layer is not None)
         return shown, features if layer is None else self.choose_layer(features, layer)
 
     def prepare(self, inputs: Any, rate: float | None = None) -> Batch:

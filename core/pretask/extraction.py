@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from pretask.cache import all_wanted, cached, create_rows_file
-from pretask.composition import Task
+from pretask.composition import Task, encode_whole
 from pretask.errors import PretaskError
 from pretask.hashing import tensor_bytes, weights_key
 from pretask.pooling import POOLINGS, find_content, join_widest, list_special_ids, pool
@@ -163,8 +163,7 @@ def iterate_layers(task: Task, samples: Samples, budget: Budget, read_layer: Rea
     """Yield what is read of every layer of all samples, a batch at a time."""
     with evaluation_mode(task), torch.no_grad():
         for batch in samples.resident(task.device).batches(budget.batch, task.device):
-            inputs = task.split.whole(batch)
-            features = task.model(inputs, layers=True)
+            inputs, features = encode_whole(task.split, task.model, batch, layers=True)
             yield {
                 f"layer{number}{name}": require_finite(task.name, vectors.float().cpu(), number)
                 for number, layer in enumerate(features.layers or (features,), start=1)

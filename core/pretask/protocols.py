@@ -27,7 +27,7 @@ class SplitFn(Protocol):
     """Hides part of what was observed: `(x, y) = split(t)`. A batched tensor function on the batch's device.
 
     It never looks along the batch axis. What it may have beside: Fittable, FitsWithEncoder, HasPartners,
-    HasTrivialPredictors, OffersFigures, ScoredOn.
+    HasTrivialPredictors, OffersFigures, ScoredOn, ShowsVersions.
     """
 
     def spec(self, observed: Observed, /) -> tuple[InputSpec, TargetSpecs]:
@@ -107,6 +107,25 @@ class ScoredOn(Protocol):
     def scored_on(self) -> str:
         """`train` or `test`."""
         ...
+
+
+@runtime_checkable
+class ShowsVersions(Protocol):
+    """A split whose `whole` may show one sample in several versions, a view each, whose features are averaged.
+
+    For splits that leave something out of every x: what the encoder is shown at evaluation is then like what it was
+    trained on, and all of the sample counts.
+    """
+
+    @property
+    def shows_versions(self) -> bool:
+        """Whether it does, as its options are."""
+        ...
+
+
+def averages_views(split: object) -> bool:
+    """Return whether the features of the views that a split's `whole` shows are averaged."""
+    return split.shows_versions if isinstance(split, ShowsVersions) else False
 
 
 def count_partners(split: object) -> int:

@@ -13,11 +13,10 @@ import pretask
 import torch
 from pretask import PretaskError, SharesTokenizer, Task
 from pretask.checkpoint import tensors_as_bytes
-from pretask.composition import encode_views
+from pretask.composition import encode_whole
 from pretask.encoder import LAYER
 from pretask.files import advise, write_whole
 from pretask.pooling import find_content, find_widest_sights, join_widest, pool
-from pretask.precision import full_precision
 from pretask.pretext_score import evaluation_mode
 from pretask.printable import escape_invisible
 from pretask.values import Batch
@@ -180,9 +179,7 @@ def first_samples(prepared: PreparedRun, task: Task) -> Batch:
 def describe_output(task: Task, batch: Batch) -> Output:
     """Return what the encoder gives by itself, tried on some samples."""
     with evaluation_mode(task), torch.no_grad():
-        with full_precision(batch.device):
-            inputs = task.split.whole(batch)
-        features = encode_views(task.model, inputs, layers=True)
+        inputs, features = encode_whole(task.split, task.model, batch, layers=True)
     spec = task.split.whole_spec(task.observed)
     own = join_widest(features.pooled).flatten(1)
     offered = pool(features, find_content(inputs, spec.vocabulary))

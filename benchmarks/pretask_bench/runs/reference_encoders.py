@@ -32,6 +32,7 @@ from pretask import (
     TargetSpecs,
     Task,
 )
+from pretask.protocols import averages_views
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -140,6 +141,11 @@ class SupervisedSplit:
     original_split: Any
     labels: Int[Tensor, " N"]
     classes: int
+
+    @property
+    def shows_versions(self) -> bool:
+        """Whether the original split shows several versions of a sample."""
+        return averages_views(self.original_split)
 
     def spec(self, observed: Observed, /) -> tuple[InputSpec, TargetSpecs]:
         """Return the specs of the whole sample and of its class."""
