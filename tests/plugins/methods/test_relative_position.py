@@ -8,6 +8,8 @@ import pytest
 import torch
 from PIL import Image
 from pretask import Batch, Draws, Incompatible, Inputs, Observed
+from pretask.composition import compose
+from pretask_plugins.methods.relative_position.absolute import PlacePatch, magnify_green
 from pretask_plugins.methods.relative_position.figures import GRAY, GREEN, RED, draw_pairs
 from pretask_plugins.methods.relative_position.split import (
     NEIGHBORS,
@@ -20,6 +22,7 @@ from pretask_plugins.methods.relative_position.split import (
     steps,
 )
 from pretask_plugins.models.image.convnet import Convnet
+from pretask_plugins.objectives.cross_entropy import CrossEntropy
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
@@ -171,6 +174,73 @@ def test_each_countermeasure_hides_where_in_a_lens_a_patch_was(color: Literal["p
     geometry = {"patch": 12, "gap": 2, "jitter": 1}
     assert offset_classes(CutPair(**geometry), 2000) > 0.9
     assert abs(offset_classes(CutPair(**geometry, color=color), 2000) - 0.5) < 0.06  # 3.8 standard errors of 1000
+
+
+def smooth_gray(batch: int, side: int) -> torch.Tensor:
+    """Gray images without edges finer than a few pixels."""
+    draws = Draws(torch.arange(batch))
+    coarse = draws.integers("grey", 0, 256, 1, side // 4, side // 4).float()
+    smooth = torch.nn.functional.interpolate(coarse, side, mode="bicubic", align_corners=False)
+    return smooth.clamp(0, 255).to(torch.uint8).expand(-1, 3, -1, -1).contiguous()
+
+
+def test_green_is_magnified_about_the_middle_by_what_is_said() -> None:
+    line = torch.linspace(-1, 1, 101)  # a ramp says where each of its pixels came from
+    images = line.expand(1, 3, 101, 101)
+    magnified = magnify_green(images, 0.1)
+    inner = slice(10, 91)
+    assert torch.equal(magnified[:, ::2], images[:, ::2])
+    assert torch.allclose(magnified[0, 1, 50, inner], line[inner] / 1.1, atol=1e-5)
+
+
+def spread(patches: torch.Tensor) -> torch.Tensor:
+    """How far green lies from the two other channels, (B, 2) in pixels: the shift that explains most of the
+    difference."""
+    middle = patches[:, ::2].mean(1)
+    rows, columns = torch.gradient(middle, dim=(1, 2))
+    slopes = torch.stack([rows, columns], -1)[:, 1:-1, 1:-1].flatten(1, 2)
+    missing = (middle - patches[:, 1])[:, 1:-1, 1:-1].flatten(1)[..., None]
+    return torch.linalg.lstsq(slopes, missing).solution[..., 0]
+
+
+def place_by_spread(color: Literal["keep", "project", "drop"]) -> float:
+    """The share of the variance of places that the colors' spread explains, by a line fitted on half of the images."""
+    images = smooth_gray(600, 64)
+    inputs, targets = PlacePatch(patch=16, color=color, aberration=0.05)(Batch(images), Draws(torch.arange(600)))
+    assert targets["place"].value.min() >= 8 / 64
+    assert targets["place"].value.max() <= 56 / 64
+    shift, place = spread(inputs.data[:, 0]).clamp(-3, 3), targets["place"].value - 0.5
+    scale = (shift[:300] * place[:300]).sum() / shift[:300].square().sum().clamp(min=1e-9)
+    return float(1 - (place[300:] - scale * shift[300:]).square().sum() / place[300:].square().sum())
+
+
+def test_an_artificial_lens_gives_the_place_away_and_each_countermeasure_hides_it() -> None:
+    assert place_by_spread("keep") > 0.9
+    assert place_by_spread("project") < 0.05
+    assert place_by_spread("drop") < 0.05
+
+
+def test_where_channels_are_dropped_features_are_the_mean_over_the_channels_that_may_be_kept() -> None:
+    split, batch = CutPair(patch=12, gap=4, jitter=2, color="drop", standardize=False), noise(4)
+    shown = split.whole(batch).data
+    assert shown.shape == (4, 3, 3, 64, 64)
+    for kept in range(3):
+        assert torch.equal(shown[:, kept, kept], batch.data[:, kept] / 255)
+        for other in {0, 1, 2} - {kept}:
+            assert torch.allclose(shown[:, kept, other].mean((-1, -2)), shown[:, kept, kept].mean((-1, -2)))
+            assert shown[:, kept, other].std((-1, -2)).max() < 1e-6
+    task = compose(
+        Observed("image", (3, 64, 64), "uint8", 4),
+        split,
+        lambda *specs: Convnet(*specs, width=4, depth=2),
+        CrossEntropy,
+    )
+    task.model.eval()
+    features = task.encode(batch, layers=True)
+    apart = [task.model(Inputs(shown[:, kept : kept + 1])) for kept in range(3)]
+    mean = torch.stack([one.streams["all"] for one in apart]).mean(0)
+    assert torch.allclose(features.streams["all"], mean, atol=1e-6)
+    assert [layer.pooled["all"].shape[1] for layer in features.layers] == [1, 1, 1]
 
 
 def test_in_independent_noise_nothing_gives_the_position_away() -> None:

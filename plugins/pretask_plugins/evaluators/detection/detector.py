@@ -108,7 +108,7 @@ def find_maps(task: Task, images: UInt8[Tensor, "B C H W"], shape: Shape) -> lis
         PretaskError: No layer keeps positions on a grid, or none is fine enough.
     """
     with evaluation_mode(task), torch.no_grad():
-        features = task.model(task.split.whole(Batch(images)), layers=True)
+        features = task.encode(Batch(images), layers=True)
     maps = [
         measure_map(number, layer, (images.shape[2], images.shape[3]))
         for number, layer in enumerate(features.layers or (features,))

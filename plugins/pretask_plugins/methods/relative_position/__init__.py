@@ -1,7 +1,8 @@
 """Relative position: classify which of its eight neighbors a patch is shown with.
 
 Source: Doersch, Gupta and Efros, ICCV 2015, section 3 and 3.1.
-Differs: the image is not rescaled to a random number of pixels first, and no patch is made coarse (a third of the
+Differs: features of images whose patches keep one channel are the mean over the three channels that may be kept; the
+image is not rescaled to a random number of pixels first, and no patch is made coarse (a third of the
 paper's are scaled down, to 10 x 10 pixels at the least, and up again). One pair is cut per image and step, where the
 paper takes four grids and every pair of each. A patch is brought to its own mean and std (as Kolesnikov, Zhai
 and Beyer, CVPR 2019), where the released code divides by the root mean square and multiplies by 50. The network is any
@@ -32,7 +33,7 @@ TWO_CORES = {
 
 @pretask.hookimpl
 def pretask_components() -> Iterator[pretask.Component]:
-    """Declare the split and the task."""
+    """Declare the splits and the task."""
     yield pretask.split(
         "relative-position",
         "pretask_plugins.methods.relative_position.split:CutPair",
@@ -43,6 +44,16 @@ def pretask_components() -> Iterator[pretask.Component]:
         source="Doersch, Gupta and Efros 2015",
         cites="doersch2015unsupervised",
         small=SMALL,
+    )
+    yield pretask.split(
+        "absolute-position",
+        "pretask_plugins.methods.relative_position.absolute:PlacePatch",
+        modality="image",
+        targets={"values"},
+        summary="Absolute position: a probe of what lenses give away of where a patch was.",
+        source="Doersch, Gupta and Efros 2015",
+        cites="doersch2015unsupervised",
+        small={"patch": 12},
     )
     yield pretask.task(
         "relative-position",

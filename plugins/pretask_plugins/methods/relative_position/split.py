@@ -38,6 +38,7 @@ GREEN_MAGENTA = (-1.0, 2.0, -1.0)  # the color axis that lenses spread, section 
 DROPPED_NOISE_STD = 0.01  # of the noise in a dropped channel, as a fraction of the kept channel's std, section 3.1
 MAX_BLOCK = 1 << 16  # numbers whose mean is found at a time: half a megabyte in double precision
 MIN_STD = 1e-3  # of a patch that is standardized; a flat one is not blown up
+Color = Literal["keep", "drop", "project"]
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class CutPair:
     patch: Size = 96
     gap: SizeOrZero = 48
     jitter: SizeOrZero = 7
-    color: Literal["keep", "drop", "project"] = "keep"
+    color: Color = "keep"
     standardize: bool = True
 
     def __post_init__(self) -> None:
@@ -69,6 +70,11 @@ class CutPair:
         """The smallest side of an image in which a center has room for all its neighbors, pixels."""
         return 3 * self.patch + 2 * self.gap + 2 * self.jitter
 
+    @property
+    def shows_versions(self) -> bool:
+        """Whether an image is read as the mean of several versions of it, since no patch shows all channels."""
+        return self.color == "drop"
+
     def spec(self, images: Observed, /) -> tuple[InputSpec, TargetSpecs]:
         """Return two patches, and one of eight positions."""
         self.check(images)
@@ -76,8 +82,8 @@ class CutPair:
         return InputSpec("image", view, views=2), {"position": Categories(len(NEIGHBORS))}
 
     def whole_spec(self, images: Observed, /) -> InputSpec:
-        """Return the spec of the image as it is."""
-        return InputSpec("image", images.shape)
+        """Return the spec of the image; of as many of it as there are channels to keep, where others are dropped."""
+        return describe_whole(images, self.color)
 
     def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
         """Return center and neighbor, and the neighbor's position in reading order."""
@@ -89,12 +95,11 @@ class CutPair:
         neighbor = center + steps(batch.device)[label] * step
         offset = draws.integers("jitter", -self.jitter, self.jitter + 1, 2, 2)  # (B, V, 2)
         patches = as_fractions(crop(batch.data, torch.stack([center, neighbor], 1) + offset, self.patch))
-        return Inputs(self.prepare(patches, draws)), {"position": Target(label)}
+        return Inputs(prepare(patches, draws, self.color, self.standardize)), {"position": Target(label)}
 
     def whole(self, batch: Batch, /) -> Inputs:
-        """Return the image, prepared as patches are; no channel is dropped."""
-        images = as_fractions(batch.data[:, None])
-        return Inputs(self.normalize(project(images) if self.color == "project" else images))
+        """Return the image, prepared as patches are; with `drop`, a version for each channel that may be kept."""
+        return show_whole(batch, self.color, self.standardize)
 
     def figures(self, task: Task, batch: Batch, /) -> Iterator[Figure]:
         """Yield a picture of some pairs, put together as the network would."""
@@ -104,21 +109,6 @@ class CutPair:
         places = prediction is not None and prediction.shape == (len(inputs.data), len(NEIGHBORS))
         predicted = prediction.argmax(1) if prediction is not None and places else None
         yield draw_pairs(inputs.data, targets["position"].value, predicted)
-
-    def prepare(self, patches: Float[Tensor, "B V C P P"], draws: Draws) -> Float[Tensor, "B V C P P"]:
-        """Return the patches after the chosen countermeasure and normalization."""
-        if self.color == "drop":
-            patches = drop_channels(patches, draws)
-        elif self.color == "project":
-            patches = project(patches)
-        return self.normalize(patches)
-
-    def normalize(self, views: Float[Tensor, "B V C H W"]) -> Float[Tensor, "B V C H W"]:
-        """Return views of mean 1/2 and std 1/4, the middle of [0, 1] at the usual contrast, where set."""
-        if not self.standardize:
-            return views
-        std, mean = std_mean(views)
-        return (views - mean).div_(4 * std.clamp(min=MIN_STD)).add_(0.5)
 
     def check(self, images: Observed) -> None:
         """Raise Incompatible unless the images are large enough and have the channels that the option needs."""
@@ -130,20 +120,49 @@ class CutPair:
                 f"{images.shape[-2]} x {images.shape[-1]}" if images.modality == "image" else images.modality,
                 "Use larger images, or smaller split.patch and split.gap (--preset small has 32 and 8).",
             )
-        if images.dtype != "uint8":
-            raise Incompatible(
-                "relative-position",
-                "images of 8 bits a channel (uint8)",
-                images.dtype,
-                "Let the data yield bytes, 0 to 255.",
-            )
-        if self.color != "keep" and images.shape[0] != 3:
-            raise Incompatible(
-                f"relative-position with split.color={self.color}",
-                "images of 3 channels",
-                f"{images.shape[0]}",
-                "Set split.color=keep.",
-            )
+        check_channels("relative-position", images, self.color)
+
+
+def check_channels(who: str, images: Observed, color: Color) -> None:
+    """Raise Incompatible unless images are bytes, and have the channels that a countermeasure needs."""
+    if images.dtype != "uint8":
+        do = "Let the data yield bytes, 0 to 255."
+        raise Incompatible(who, "images of 8 bits a channel (uint8)", images.dtype, do)
+    if color != "keep" and images.shape[0] != 3:
+        got = f"{images.shape[0]}"
+        raise Incompatible(f"{who} with split.color={color}", "images of 3 channels", got, "Set split.color=keep.")
+
+
+def describe_whole(images: Observed, color: Color) -> InputSpec:
+    """Return the spec of images as they are shown whole; see `show_whole`."""
+    return InputSpec("image", images.shape, views=images.shape[0] if color == "drop" else 1)
+
+
+def show_whole(batch: Batch, color: Color, standardize: bool) -> Inputs:
+    """Return images, prepared as patches are; where channels are dropped, a version for each that may be kept."""
+    images = as_fractions(batch.data[:, None])
+    if color == "drop":
+        images = keep_each_channel(images)
+    elif color == "project":
+        images = project(images)
+    return Inputs(normalize(images) if standardize else images)
+
+
+def prepare(
+    patches: Float[Tensor, "B V C P P"], draws: Draws, color: Color, standardize: bool
+) -> Float[Tensor, "B V C P P"]:
+    """Return the patches after the chosen countermeasure and normalization."""
+    if color == "drop":
+        patches = drop_channels(patches, draws)
+    elif color == "project":
+        patches = project(patches)
+    return normalize(patches) if standardize else patches
+
+
+def normalize(views: Float[Tensor, "B V C H W"]) -> Float[Tensor, "B V C H W"]:
+    """Return views of mean 1/2 and std 1/4, the middle of [0, 1] at the usual contrast."""
+    std, mean = std_mean(views)
+    return (views - mean).div_(4 * std.clamp(min=MIN_STD)).add_(0.5)
 
 
 @build_once
@@ -194,6 +213,13 @@ def drop_channels(patches: Float[Tensor, "B V C P P"], draws: Draws) -> Float[Te
     noise = mean + DROPPED_NOISE_STD * std * draws.normal("dropped", *patches.shape[1:])
     channel = torch.arange(patches.shape[2], device=patches.device).view(1, 1, -1, 1, 1)
     return torch.where(channel == kept_channel, patches, noise)
+
+
+def keep_each_channel(images: Float[Tensor, "B 1 C H W"]) -> Float[Tensor, "B C C H W"]:
+    """Return a version of an image for each channel: it is kept, and the others are its mean, without noise."""
+    kept = images.squeeze(1)[:, :, None]  # (B, version, 1, H, W)
+    same = torch.eye(images.shape[2], dtype=torch.bool, device=images.device)[..., None, None]
+    return torch.where(same, kept, kept.mean((-1, -2), keepdim=True))
 
 
 @build_once

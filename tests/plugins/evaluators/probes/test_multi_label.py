@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 import torch
 from pretask import Budget, Items, Labels, Observed, PretaskError, Samples
+from pretask.composition import compose
 from pretask_plugins.evaluators.probes.multi_label import MultiLabelProbe, Probe, average_precision, find_labels
+from pretask_plugins.models.mlp import Mlp
+from pretask_plugins.objectives.vae.elbo import Elbo
 from pretask_plugins.shared.edges import edges_of_positions
+from pretask_plugins.splits.whole import Whole
 from sklearn.metrics import average_precision_score
 
 NAMES = ("first", "second")
@@ -75,7 +79,7 @@ def test_a_test_part_without_the_labels_is_refused_by_name() -> None:
     labels = {"objects": Labels(torch.tensor([[0, 1], [1, 0]]), NAMES, multiple=True)}
     parts = {"train": Samples(observed, images, labels), "test": Samples(observed, images)}
     with pytest.raises(PretaskError, match="labels of several classes called 'objects'"):
-        list(MultiLabelProbe()(None, parts.__getitem__, Budget()))  # type: ignore[arg-type]
+        list(MultiLabelProbe()(compose(observed, Whole(), Mlp, Elbo), parts.__getitem__, Budget()))
 
 
 def test_classes_of_whole_samples_are_no_labels_of_positions() -> None:
