@@ -1,14 +1,18 @@
 """Promises of the image models convnet and timm."""
 
+from pathlib import Path
+
 import pytest
 import timm
 import torch
 from pretask import Draws, Incompatible, Inputs, InputSpec, Unknown
 from pretask_plugins.models.image.convnet import Convnet
 from pretask_plugins.models.image.timm import Timm
+from processes import run_ranks
 
 PATCHES = InputSpec("image", (3, 32, 32), views=2)
 WHOLE = InputSpec("image", (3, 64, 48))
+TESTS = Path(__file__).parents[3]
 NAMES = ("resnet18", "vit_tiny_patch16_224", "convnext_atto")
 
 
@@ -164,3 +168,12 @@ def test_a_gradient_reaches_every_weight_of_twenty_families_and_their_features_a
     assert got.streams["all"].shape == (2, 1, promised.positions, promised.width)
     got.streams["all"].square().mean().backward()
     assert [weight for weight, value in model.named_parameters() if value.grad is None] == []
+
+
+@pytest.mark.exhaustive  # networks of millions of weights, in two processes
+@pytest.mark.parametrize("name", ["mobilenetv3_small_050", "convnext_atto", "vit_tiny_patch16_224"])
+def test_two_ranks_keep_the_same_weights_of_three_families_and_move_all_of_them(name: str, tmp_path: Path) -> None:
+    run_ranks(2, str(TESTS / "timm_ranks.py"), name, str(tmp_path))
+    one, two = (torch.load(tmp_path / f"{rank}") for rank in range(2))
+    assert all(torch.equal(*pair) for pair in zip(one["weights"], two["weights"], strict=True))
+    assert all(one["moved"])
