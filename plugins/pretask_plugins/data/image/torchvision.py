@@ -47,6 +47,7 @@ SPLITS = {
     "Flowers102": ("train", "test"),
     "OxfordIIITPet": ("trainval", "test"),
 }
+UNLABELED = "STL10"  # the one with images without labels
 UNDIVIDED = ("EuroSAT",)  # all in one; a tenth is for testing
 # Where each data set has its files below the root.
 FILES = {
@@ -75,12 +76,20 @@ class TorchvisionData:
         root: Folder that torchvision keeps it in.
         image_size: Side of the images, pixels; the data set's own when left out, 128 where its images differ.
         download: Whether to fetch what is missing.
+        unlabeled: Whether the training part is STL10's 100,000 images without labels, from which it was made to learn;
+            its labeled ones are then named with `--on`.
     """
 
     name: Name
     root: Path
     image_size: ImageSize | None = None
     download: bool = False
+    unlabeled: bool = False
+
+    def __post_init__(self) -> None:
+        if self.unlabeled and self.name != UNLABELED:
+            do = "Leave data.unlabeled out."
+            raise PretaskError("torchvision with data.unlabeled", UNLABELED, self.name, do, exit_code=2)
 
     def __call__(self, part: str, /) -> Samples:
         """Return one part.
@@ -92,7 +101,8 @@ class TorchvisionData:
         side = self.image_size if self.image_size is not None or self.name not in VARIED else SIDE
         if not self.files():
             self.open(part, side)  # fetches, or tells what is missing
-        facts = {"data": "torchvision", "name": self.name, "part": part, "image_size": side, "decoder": DECODER}
+        kept = "unlabeled" if self.is_unlabeled(part) else part
+        facts = {"data": "torchvision", "name": self.name, "part": kept, "image_size": side, "decoder": DECODER}
         names = [str(path.relative_to(self.root.expanduser())) for path in self.files()]
         content = list(zip(names, digest_files(self.files()), strict=True))
         where = {"root": self.root.expanduser().resolve(), "files": cache_key({"files": content})}
@@ -105,6 +115,10 @@ class TorchvisionData:
         tiny_files.write_pictures(place / f"{number}.JPEG" for place in places for number in range(3))
         return {"name": "Imagenette", "root": folder, "image_size": tiny_files.SIDE}
 
+    def is_unlabeled(self, part: str) -> bool:
+        """Return whether the images of a part have no labels."""
+        return self.unlabeled and part == "train"
+
     def open(self, part: str, side: int | None) -> Any:
         """Open torchvision's own data set object."""
         import torchvision
@@ -112,7 +126,7 @@ class TorchvisionData:
         root = self.root.expanduser()
         which: dict[str, Any] = {} if self.name in UNDIVIDED else {"train": part == "train"}
         if self.name in SPLITS:
-            which = {"split": SPLITS[self.name][part == "test"]}
+            which = {"split": "unlabeled" if self.is_unlabeled(part) else SPLITS[self.name][part == "test"]}
         if self.name == "Imagenette":
             which["size"] = choose_edition(root, side or SIDE)
         try:

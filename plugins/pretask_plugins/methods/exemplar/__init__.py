@@ -3,6 +3,10 @@
 Read seeds.py (where a patch is cropped), augmentation.py (the family of transformations; color_kernel.py is its colors
 again, faster on a CPU), split.py in this order.
 
+Its ranges are wide: of photographs, 17 % of the values of patches end at 0 or 1 (before the colors 0.4 %; without the
+powers 11 %), and 5 % of the patches are nearly flat (a standard deviation below .05; before the colors 1.7 %). Whether
+saturation and value share a power changes neither.
+
 Source: Dosovitskiy, Springenberg, Riedmiller and Brox, NIPS 2014; TPAMI 2016.
 Differs: each image gives one seed, and every step a new copy of it, where the paper draws about a hundred copies of
 each before training. Saturation and value have powers, factors and summands of their own. The mean pixel is not

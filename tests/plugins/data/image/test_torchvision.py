@@ -69,6 +69,29 @@ def test_cifar_batches_come_out_in_order_with_their_labels_and_names(
     assert train.labels["class"].names == tuple(NAMES)
 
 
+def test_images_without_labels_are_learned_from_where_they_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw, folder, sums = np.random.default_rng(0), tmp_path / "d" / "stl10_binary", {}
+    folder.mkdir(parents=True)
+    images = {part: draw.integers(0, 256, (4, 3, 96, 96), np.uint8) for part in ("train", "test", "unlabeled")}
+    files = {f"{part}_X.bin": rows.tobytes() for part, rows in images.items()}
+    files |= {f"{part}_y.bin": np.array([1, 2, 3, 1], np.uint8).tobytes() for part in ("train", "test")}
+    for name, content in {**files, "class_names.txt": b"airplane\nbird\ncar\n"}.items():
+        (folder / name).write_bytes(content)
+        sums[name] = [name, md5(content).hexdigest()]
+    kind = torchvision.datasets.STL10
+    monkeypatch.setattr(kind, "train_list", [sums[f"{name}.bin"] for name in ("train_X", "train_y", "unlabeled_X")])
+    monkeypatch.setattr(kind, "test_list", [sums[f"{name}.bin"] for name in ("test_X", "test_y")])
+    every, labeled = (TorchvisionData("STL10", tmp_path / "d", unlabeled=flag) for flag in (True, False))
+    assert np.array_equal(every("train").data.numpy(), images["unlabeled"].swapaxes(2, 3))
+    assert every("train").labels["class"].value.tolist() == [-1] * 4
+    assert every("test").labels["class"].value.tolist() == [0, 1, 2, 0]
+    assert np.array_equal(labeled("train").data.numpy(), images["train"].swapaxes(2, 3))
+    with pytest.raises(PretaskError, match=r"data\.unlabeled needs STL10; got CIFAR10"):
+        TorchvisionData("CIFAR10", tmp_path / "d", unlabeled=True)
+
+
 def test_images_are_resized_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images = cifar(tmp_path / "d", monkeypatch)["test_batch"][0]
     seen = TorchvisionData("CIFAR10", tmp_path / "d", image_size=16)("test").data.numpy()
