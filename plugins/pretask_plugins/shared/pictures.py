@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 MIN_SIDE, MAX_SIDE = 48, 80  # pixels of an image in a picture
+BORDER = 2  # pixels of a frame
 
 
 def encode_png(image: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:
@@ -48,3 +49,11 @@ def tile_rows(rows: UInt8[Tensor, "R B 3 H W"]) -> UInt8[Tensor, "RH BW 3"]:
     """Return rows of images as one image."""
     height, width = rows.shape[0] * rows.shape[3], rows.shape[1] * rows.shape[4]
     return rows.permute(0, 3, 1, 4, 2).reshape(height, width, 3)
+
+
+def frame(image: UInt8[Tensor, "3 H W"], color: tuple[int, int, int]) -> UInt8[Tensor, "3 h w"]:
+    """Return an image in a frame of a color."""
+    height, width = (side + 2 * BORDER for side in image.shape[1:])
+    framed = torch.tensor(color, dtype=torch.uint8)[:, None, None].repeat(1, height, width)
+    framed[:, BORDER:-BORDER, BORDER:-BORDER] = image
+    return framed

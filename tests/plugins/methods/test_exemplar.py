@@ -3,10 +3,13 @@
 import colorsys
 import math
 from dataclasses import replace
+from functools import partial
+from io import BytesIO
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from pretask import Batch, Draws, Incompatible, Observed, PretaskError, Samples
 from pretask.composition import Task, compose
 from pretask.pretext_score import held_out_loss, trivial_losses
@@ -33,6 +36,7 @@ from pretask_plugins.models.image.convnet import Convnet
 from pretask_plugins.objectives.cross_entropy import CrossEntropy
 from pretask_plugins.objectives.info_nce import InfoNce
 from pretask_plugins.shared.colors import hsv_to_rgb, rgb_to_hsv
+from pretask_plugins.shared.pictures import BORDER
 from scipy import ndimage, stats
 from sklearn.decomposition import PCA
 
@@ -385,3 +389,20 @@ def test_gradients_are_those_between_neighboring_pixels() -> None:
     image = torch.zeros(1, 1, 3, 3, dtype=torch.uint8)
     image[0, 0, 1, 1] = 255
     assert gradient_energy(image / 255)[0].tolist() == [[0.0, 1.0], [1.0, 2.0]]
+
+
+def test_the_picture_shows_seeds_their_copies_and_whose_class_is_predicted() -> None:
+    split, images = TransformSeed(patch=12), noise(8)
+    task = compose(Observed("image", (3, 32, 32), "uint8", 8), split, partial(Convnet, width=8, depth=1), CrossEntropy)
+    task.objective.heads["exemplar"][-1].bias.data[2] = 1e3  # whatever is shown, it is image 2
+    (figure,) = split.figures(task, images)
+    assert "(8 of 48)" in figure.caption
+    sheet = np.asarray(Image.open(BytesIO(figure.png)))
+    side = 48 + 2 * BORDER
+    assert sheet.shape == (6 * side, 9 * side, 3)
+    assert sheet[side * 2, side + 5].tolist() == [40, 160, 70]
+    assert sheet[0, side + 5].tolist() == [205, 55, 55]
+    corner = draw_seed_centers(images.data / 255, draws_of(images).branch("split"), 12, compute_margin(split, 12)) - 5.5
+    row, column = corner[0].long().tolist()
+    seed = images.data[0, :, row : row + 12, column : column + 12].movedim(0, 2).numpy()
+    assert np.array_equal(sheet[BORDER : BORDER + 48 : 4, BORDER : BORDER + 48 : 4], seed)

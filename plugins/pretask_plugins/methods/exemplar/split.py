@@ -4,17 +4,18 @@ Source: Dosovitskiy, Springenberg, Riedmiller and Brox, NIPS 2014, sections 2 an
 Axes: B batch, V views, C channels, H W image, P patch side.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from pretask import (
     Agreement,
     Batch,
     Categories,
     Draws,
+    Figure,
     Incompatible,
     Inputs,
     InputSpec,
@@ -23,15 +24,27 @@ from pretask import (
     Target,
     Targets,
     TargetSpecs,
+    Task,
 )
 from pretask.options import MAX_SIZE, AnyFloat, Interval, require_range
+from pretask.pretext_score import HELD_OUT_EPOCH
 from torch import Tensor
 from torch.nn import functional as F
 
-from pretask_plugins.methods.exemplar.augmentation import AugmentationRanges, augment, compute_margin, draw_params
+from pretask_plugins.methods.exemplar.augmentation import (
+    AugmentationRanges,
+    augment,
+    compute_margin,
+    crop,
+    draw_params,
+)
+from pretask_plugins.methods.exemplar.figures import draw_classes
 from pretask_plugins.methods.exemplar.seeds import draw_seed_centers, principal_axes
 from pretask_plugins.shared.constants import build_once
 from pretask_plugins.shared.fractions import as_fractions
+
+SHOWN_CLASSES, SHOWN_COPIES = 6, 8  # of a picture: classes, and copies of each
+IN_PLACE: Mapping[str, Any] = {"shift": 0.0, "scale": (1.0, 1.0), "rotation": 0.0}
 
 
 @dataclass(frozen=True)
@@ -89,6 +102,23 @@ class TransformSeed(SeedOptions):
         """Return the image as it is."""
         return Inputs(as_fractions(batch.data[:, None]))
 
+    def figures(self, task: Task, batch: Batch, /) -> Iterator[Figure]:
+        """Yield a picture of some classes: seeds, and copies of them."""
+        batch = Batch(batch.data[:SHOWN_CLASSES], batch.index[:SHOWN_CLASSES])
+        every = [Draws(batch.index, 0, HELD_OUT_EPOCH + copy) for copy in range(SHOWN_COPIES)]
+        copies = torch.cat([task.apply_split(batch, draws)[0].data for draws in every], 1)
+        yield draw_classes(
+            cut_seeds(self, batch, every[0].branch("split")), copies, self.find_right(task, batch, every)
+        )
+
+    def find_right(self, task: Task, batch: Batch, every: Sequence[Draws]) -> Bool[Tensor, "B R"] | None:
+        """Return whether the class of every copy is the most likely one; None where no classes are predicted."""
+        found = [task.predict(batch, draws).get("exemplar") for draws in every]
+        logits = [one for one in found if one is not None and one.ndim == 2 and one.shape[1] > int(batch.index.max())]
+        if len(logits) < len(every):
+            return None
+        return torch.stack([one.argmax(1) == batch.index for one in logits], 1)
+
 
 @dataclass(frozen=True)
 class TransformPair(SeedOptions):
@@ -142,12 +172,24 @@ class TransformPair(SeedOptions):
 
 def transform_seeds(options: SeedOptions, batch: Batch, draws: Draws, copies: int) -> Float[Tensor, "B V C P P"]:
     """Return copies of every image's seed in [0, 1], transformed anew by every draw."""
-    light, every_epoch = as_fractions(batch.data), draws.at_epoch(0)  # an image keeps its seed for the whole run
-    center = draw_seed_centers(light, every_epoch, options.patch, compute_margin(options, options.patch))
+    light = as_fractions(batch.data)
+    center = find_centers(options, light, draws)
     channels = batch.data.shape[1]
     params = draw_params(options, draws, copies, channels)
     mean, axes = color_axes(options.mean, options.axes, channels, batch.device)
     return augment(light, center, params, options.patch, mean, axes)
+
+
+def find_centers(options: SeedOptions, light: Float[Tensor, "B C H W"], draws: Draws) -> Float[Tensor, "B 2"]:
+    """Return where the seeds of images are: an image keeps its seed for the whole run."""
+    return draw_seed_centers(light, draws.at_epoch(0), options.patch, compute_margin(options, options.patch))
+
+
+def cut_seeds(options: SeedOptions, batch: Batch, draws: Draws) -> Float[Tensor, "B C P P"]:
+    """Return the seeds of images as they are."""
+    light = as_fractions(batch.data)
+    params = draw_params(replace(options, **IN_PLACE), draws, 1, light.shape[1])
+    return crop(light, find_centers(options, light, draws), params, options.patch)[:, 0]
 
 
 @build_once

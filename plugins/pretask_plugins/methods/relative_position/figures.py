@@ -11,10 +11,10 @@ from pretask import Figure
 from torch import Tensor
 from torch.nn import functional as F
 
-from pretask_plugins.shared.pictures import encode_png, to_bytes
+from pretask_plugins.shared.pictures import BORDER, encode_png, frame, to_bytes
 
 SAMPLES_IN_ROW = 4
-BORDER, GAP = 2, 6  # pixels: of a frame around a patch, and between sheets
+GAP = 6  # pixels between sheets
 PATCH_PIXELS = 32  # smaller patches are enlarged to about this
 WHITE, GRAY, GREEN, RED = (255, 255, 255), (170, 170, 170), (40, 160, 70), (205, 55, 55)
 
@@ -65,11 +65,3 @@ def draw_sheet(pair: UInt8[Tensor, "2 3 P P"], true: int, predicted: int) -> UIn
         row, column = (side * step for step in divmod(place, 3))
         sheet[:, row : row + side, column : column + side] = frame(content.cpu(), color)
     return F.pad(sheet, (0, GAP, 0, GAP), value=255)
-
-
-def frame(image: UInt8[Tensor, "3 P P"], color: tuple[int, int, int]) -> UInt8[Tensor, "3 F F"]:
-    """Return an image in a frame of a color."""
-    side = image.shape[-1] + 2 * BORDER
-    framed = torch.tensor(color, dtype=torch.uint8)[:, None, None].repeat(1, side, side)
-    framed[:, BORDER:-BORDER, BORDER:-BORDER] = image
-    return framed
