@@ -20,6 +20,7 @@ from pretask import (
     Heads,
     Incompatible,
     Loss,
+    PretaskError,
     Reference,
     Target,
     Targets,
@@ -89,6 +90,19 @@ class Pointer(nn.Module):
         Labels cannot be predicted without those that are given, which belong to the targets.
         """
         return {name: self.vectors(features, name) for name in self.classes}
+
+    def embed(self, tokens: Float[Tensor, "*axes D"], /) -> Float[Tensor, "*axes E"]:
+        """Return the vectors of the first target that are compared, of features of positions of one view."""
+        name, readout = next(iter(self.readouts.items()))
+        if tokens.shape[-1] != readout.width:
+            raise PretaskError(
+                "pointer",
+                f"features of {readout.width} numbers for each position",
+                f"{tokens.shape[-1]}",
+                "Choose a split whose target has views.",
+            )
+        embedded: Tensor = self.heads[name](tokens)
+        return embedded
 
     def vectors(self, features: Features, name: str) -> Float[Tensor, "B ... D"]:
         """Return the vectors of one target, at its positions."""

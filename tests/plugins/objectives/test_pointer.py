@@ -10,6 +10,7 @@ from pretask import (
     Features,
     FeatureSpec,
     Incompatible,
+    PretaskError,
     Reference,
     Target,
     TargetSpecs,
@@ -138,6 +139,15 @@ def test_features_on_another_grid_are_resampled_before_they_are_compared() -> No
     tokens = random(2, VIEWS, 36, WIDTH)
     vectors = pointer.predict(Features({"present": tokens}, {"present": tokens.mean(2)}, (6, 6)))["colour"]
     assert vectors.shape == (2, VIEWS, SIDE, SIDE, 4)
+
+
+def test_the_vectors_of_single_positions_are_those_that_are_compared() -> None:
+    pointer = Pointer(FEATURES, TARGETS, width=4)
+    shown = features(2)
+    compared = pointer.predict(shown)["colour"].flatten(2, 3)
+    assert torch.allclose(pointer.embed(shown.streams["present"][:, 1]), compared[:, 1], atol=1e-6)
+    with pytest.raises(PretaskError, match="6 numbers for each position; got 5"):
+        pointer.embed(torch.zeros(2, 5))
 
 
 def test_targets_without_views_are_pointed_at_within_a_sample() -> None:

@@ -18,7 +18,7 @@ EVENTS: tuple[Event, ...] = (
     StepTaken(1, 4, {"total": 2.0, "color.accuracy": 0.25}, 0.1, 100.0),
     EncoderProbed(2, {"knn.accuracy": 0.5}),
     StepTaken(4, 4, {"total": 1.0, "color.accuracy": 0.5}, 0.05, 100.0),
-    EncoderEvaluated("trained", "pretask/tracking@2", {"J&F": 0.75}),
+    EncoderEvaluated("trained", "pretask/tracking@3", {"J&F": 0.75}),
 )
 ENDINGS = {
     "complete": RunEnded("complete"),

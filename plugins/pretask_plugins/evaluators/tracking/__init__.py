@@ -25,12 +25,16 @@ def pretask_components() -> Iterator[Component]:
             "recall": HIGHER,
             "decay": Metric(higher_is_better=False),  # a difference of fractions, below 0 where a track gets better
             "accuracy": HIGHER,
+            "standard_error": Metric(),
             "layer": Metric(),
+            "radius": Metric(),
+            "top_k": Metric(),
+            "temperature": Metric(),
         },
         headline="J&F",
         summary="Tracking: propagate the first mask by frozen features; J and F (Perazzi 2016).",
-        version=2,  # 1 named the items of whole tracks after J&F
+        version=3,  # 2 chose only the layer, and compared features that were not centered
         source="Perazzi et al. 2016 (J and F); Jabri, Owens and Efros 2020 (propagation)",
         cites=("perazzi2016benchmark", "jabri2020space"),
-        small={"max_clips": 4, "radius": 4},
+        small={"max_clips": 4, "radius": 4, "top_k": 10},
     )

@@ -1,34 +1,68 @@
 """Tracking: the first mask of a clip is given; what frozen features make of it in the frames after it.
 
 Nothing is trained. Features of every frame, taken one by one, carry the mask on (propagation.py); it is held against
-the true one by region and contour (scores.py), but for the first and the last frame, object by object. Beside it: the
-first mask copied, which still things are good for, and the colors of the pixels as features.
+the true one by region and contour (scores.py), but for the first and the last frame, object by object. How labels are
+copied (layer, radius, number of positions, temperature) is chosen on clips of the training part, for every encoder and
+every baseline alike, so that none of them loses by a read-out that fits another. Beside it stand the first mask copied,
+which still things are good for, and raw pixels as features (encoders.py): gray ones, and colors, which are an oracle
+for an encoder of gray frames.
 
 Source: Perazzi et al., CVPR 2016; Vondrick et al., ECCV 2018, section 4.
-Axes: B clips, T frames, C channels or labels, H W image, h w positions, D width, O objects.
+Axes: B clips, T frames, C channels or labels, H W image, R ways to copy, h w positions, O objects.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from itertools import product, tee
+from pathlib import Path
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float, Int, UInt8
-from pretask import Batch, Budget, Data, Features, Figure, Items, PretaskError, Samples, Task
-from pretask.options import DepthOrZero, NonNegativeInt, PositiveInt, Size, SizeOrZero, Temperature
+from pretask import Batch, Budget, Data, Figure, Items, Samples, Task
+from pretask.cache import cached
+from pretask.options import DepthOrZero, Interval, NonNegativeInt, Size, SizeOrZero
 from pretask.pretext_score import evaluation_mode
-from pretask.specs import SEES_AT_MOST
 from torch import Tensor
 from torch.nn import functional as F
 
+from pretask_plugins.evaluators.tracking.encoders import (
+    Encoder,
+    count_layers,
+    encode_frames,
+    raw_encoders,
+    select_head,
+    select_layer,
+)
 from pretask_plugins.evaluators.tracking.pictures import draw_tracks
-from pretask_plugins.evaluators.tracking.propagation import Propagation
-from pretask_plugins.evaluators.tracking.scores import Course, contour_accuracy, region_similarity, summarize
+from pretask_plugins.evaluators.tracking.propagation import Copying, Propagation
+from pretask_plugins.evaluators.tracking.tracks import (
+    Track,
+    check_masks,
+    find_shortest,
+    mean_j_and_f,
+    name_scores,
+    one_hot,
+    score_objects,
+)
 
 MAX_PIXELS = 1 << 17  # of the clips that are worked on at once, in one frame
-MAX_FRAMES = 64  # frames that are encoded together, at most
-VALIDATION_CLIPS = 16  # clips of the training part on which the layer is chosen
+VALIDATION_CLIPS = 8  # evenly spread over the training part, on which is chosen how labels are copied
+VALIDATION_STEP = 4  # from one frame of these to the next that is scored
+RADII = (3, 6, 12)  # positions
+TOP_KS = (5, 10, 20)
+# Cosines of centered features spread over [-1, 1]; those of raw gray levels that look the same differ by thousandths.
+TEMPERATURES = (0.002, 0.01, 0.05, 0.1, 0.2)
+EDITION = 1  # of what baselines are; those of another are measured anew
 
-Encoder = Callable[[UInt8[Tensor, "F C H W"]], Float[Tensor, "F D h w"]]
+
+@dataclass(frozen=True)
+class Readout:
+    """How labels are copied: what features, from where, from how many, how sharply."""
+
+    layer: int
+    radius: int
+    copying: Copying
 
 
 @dataclass(frozen=True)
@@ -37,25 +71,30 @@ class Tracking:
 
     Args:
         layer: Whose features are taken, counted from 1; chosen on clips of the training part when 0.
-        top_k: positions that a position copies from.
-        radius: positions along each axis that these may be away.
+        top_k: Positions that a position copies from; chosen so when 0.
+        radius: Positions along each axis that these may be away; chosen so when 0.
         context_frames: Of the past that are looked back at, beside the first.
-        temperature: Of the softmax over these positions.
+        temperature: Of the softmax over these positions; chosen so when 0.
+        center: Whether the mean over the first frame's positions is removed from features before they are compared.
+        vectors: Of the encoder, or those that the objective's head makes of its output and compares (64 numbers in the
+            paper).
         stride: Pixels from one position to the next at least; finer maps are averaged.
         max_clips: Of the test part that are tracked, at most; 0 for all.
     """
 
     layer: DepthOrZero = 0
-    top_k: PositiveInt = 10
-    radius: SizeOrZero = 12
+    top_k: NonNegativeInt = 0
+    radius: SizeOrZero = 0
     context_frames: SizeOrZero = 7
-    temperature: Temperature = 0.1
+    temperature: Annotated[float, Interval(ge=0, le=1e6)] = 0.0
+    center: bool = True
+    vectors: Literal["encoder", "head"] = "encoder"
     stride: Size = 4
     max_clips: NonNegativeInt = 64
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Items | Figure]]:
-        """Yield `J&F`, mean, recall and decay of `J` and `F`, those of `copy` and `color`, a picture; `track.accuracy`,
-        with items, the fraction of tracks whose J&F is above a half.
+        """Yield `J&F`, mean, recall and decay of `J` and `F`, those of the baselines, a picture; `track.accuracy`, with
+        items, the fraction of tracks whose J&F is above a half.
 
         Raises:
             PretaskError: There are no masks, clips are too short, or features have no positions.
@@ -63,189 +102,151 @@ class Tracking:
         test = data("test")
         check_masks(test)
         with evaluation_mode(task), torch.no_grad():
-            layer = self.layer
-            if not layer:
-                scores = self.scores_of_layers(task, data("train"))
-                layer = 1 + max(range(len(scores)), key=lambda number: scores[number])
-                yield from ((f"layer{number}.validation_J&F", score) for number, score in enumerate(scores, start=1))
-            yield "layer", float(layer)
-            track_objects = list(self.track_objects(select_layer(task, layer), test, self.max_clips, task.device))
-            yield from name_scores("", track_objects)
-            for name, other in (("copy.", None), ("color.", color_features)):
-                yield from name_scores(name, list(self.track_objects(other, test, self.max_clips, task.device)))
-        found = torch.tensor(
-            [(track.region_similarity.mean + track.contour_accuracy.mean) / 2 > 0.5 for track in track_objects]
-        )
+            encoders = self.select_encoders(task, test)
+            scores = self.score_readouts(encoders, data, task.device)
+            best = max(scores, key=lambda readout: scores[readout])
+            yield from name_choice(best, scores)
+            tracks = self.track_objects(encoders[best.layer], best, test, task.device)
+            yield from name_scores("", tracks)
+            yield from self.score_baselines(data, budget, task.device).items()
+        found = torch.tensor([track.j_and_f > 0.5 for track in tracks])
         yield "track.accuracy", float(found.float().mean())
         yield "track.accuracy", Items(found)
-        yield "tracks", draw_tracks([track.picture for track in track_objects if track.picture is not None])
+        yield "tracks", draw_tracks([track.picture for track in tracks if track.picture is not None])
 
-    def scores_of_layers(self, task: Task, train: Samples) -> list[float]:
-        """Return J&F of every layer on some clips of the training part."""
+    def select_encoders(self, task: Task, samples: Samples) -> dict[int, Encoder]:
+        """Return the encoders among which is chosen, by layer; the head stands on the last one."""
+        count = count_layers(task, samples.data[:1, 0].to(task.device))
+        if self.vectors == "head":
+            return {count: select_head(task)}
+        return {layer: select_layer(task, layer) for layer in ([self.layer] if self.layer else range(1, count + 1))}
+
+    def score_readouts(
+        self, encoders: Mapping[int, Encoder], data: Data, device: torch.device, center: bool | None = None
+    ) -> dict[Readout, float]:
+        """Return J&F of every way to copy labels on some clips of the training part; 0 where there is one way only."""
+        radii, ways = self.list_radii_and_ways()
+        if len(encoders) * len(radii) * len(ways) == 1:
+            return {Readout(next(iter(encoders)), radii[0], ways[0]): 0.0}
+        train = data("train")
         check_masks(train)
-        frames = train.data[:1, 0].to(task.device)
-        count = len(task.encode(as_batch(task, frames), layers=True).layers) or 1
-        return [
-            mean_j_and_f(list(self.track_objects(select_layer(task, layer), train, VALIDATION_CLIPS, task.device)))
-            for layer in range(1, count + 1)
-        ]
+        few = replace(self, center=self.center if center is None else center)
+        numbers = torch.linspace(0, len(train) - 1, min(VALIDATION_CLIPS, len(train))).round().long()
+        step = max(1, min(VALIDATION_STEP, (find_shortest(train) - 1) // 2))
+        scores: dict[Readout, float] = {}
+        for layer, encode in encoders.items():
+            tracks = few.track_in_ways(encode, layer, train, numbers, device, step)
+            scores |= {readout: mean_j_and_f(found) for readout, found in tracks.items()}
+        return scores
 
-    def track_objects(
-        self, encode: Encoder | None, samples: Samples, max_frames: int, device: torch.device
-    ) -> Iterator["Track"]:
-        """Track every object of every clip; without an encoder, its first mask is copied."""
-        masks = samples.labels["masks"].value
-        side = masks.shape[-1] * masks.shape[-2]
-        size = max(1, MAX_PIXELS // side)
-        count = min(max_frames or len(samples), len(samples))
-        for start in range(0, count, size):
-            index = torch.arange(start, min(start + size, count))
-            batch = samples.batch(index, device)
-            truth = masks[index].to(device).long()
+    def list_radii_and_ways(self) -> tuple[list[int], list[Copying]]:
+        """Return the radii and ways to copy among which is chosen: those of the options, where they are set."""
+        top_ks = [self.top_k] if self.top_k else TOP_KS
+        temperatures = [self.temperature] if self.temperature else TEMPERATURES
+        return [self.radius] if self.radius else [*RADII], [Copying(*way) for way in product(top_ks, temperatures)]
+
+    def score_baselines(self, data: Data, budget: Budget, device: torch.device) -> dict[str, float]:
+        """Return the measures of `copy` and of raw pixels; they are kept, since they are the same for all encoders."""
+        test, train = data("test"), data("train")
+        if budget.cache is None or not test.fingerprint or not train.fingerprint:
+            return self.measure_baselines(data, device)
+        options = {**asdict(self), "layer": 0, "center": False, "vectors": ""}
+        facts = {"options": options, "test": test.fingerprint, "train": train.fingerprint, "edition": EDITION}
+
+        def make(_: Path) -> dict[str, float]:
+            return self.measure_baselines(data, device)
+
+        return cached("tracking-baselines", facts, make, folder=Path(budget.cache))[1]
+
+    def measure_baselines(self, data: Data, device: torch.device) -> dict[str, float]:
+        """Return the measures of `copy`, `gray`, `gray_patch` and `color`."""
+        test = data("test")
+        scores = dict(name_scores("copy.", self.copy_masks(test, device)))
+        for name, encode in raw_encoders(self.stride).items():
+            # Their vectors have a length of 1 as they are, and products that fall with the difference of levels.
+            validation = self.score_readouts({1: encode}, data, device, center=False)
+            best = max(validation, key=lambda readout: validation[readout])
+            tracks = replace(self, center=False).track_objects(encode, best, test, device)
+            scores |= name_scores(f"{name}.", tracks)
+        return scores
+
+    def track_objects(self, encode: Encoder, readout: Readout, samples: Samples, device: torch.device) -> list[Track]:
+        """Track every object of every clip with one read-out."""
+        copying = readout.copying
+        fixed = replace(self, radius=readout.radius, top_k=copying.top_k, temperature=copying.temperature)
+        return fixed.track_in_ways(encode, readout.layer, samples, self.list_clips(samples), device)[readout]
+
+    def track_in_ways(
+        self,
+        encode: Encoder,
+        layer: int,
+        samples: Samples,
+        numbers: Int[Tensor, " N"],
+        device: torch.device,
+        step: int = 1,
+    ) -> dict[Readout, list[Track]]:
+        """Track every object of some clips with every radius and way to copy, and score every `step`-th frame."""
+        radii, ways = self.list_radii_and_ways()
+        readouts = [Readout(layer, *pair) for pair in product(radii, ways)]
+        tracks: dict[Readout, list[Track]] = {readout: [] for readout in readouts}
+        for truth, batch in read_clips(samples, numbers, device):
             first = one_hot(truth[:, 0], int(truth[:, 0].max()) + 1)
-            prediction = (
-                self.propagate_labels(encode, batch.data, first)
-                if encode
-                else copy_first_mask(first, batch.data.shape[1])
-            )
-            yield from score_objects(prediction, truth, batch)
+            predictions = self.propagate_masks(encode, batch.data, first, step)
+            for readout, scored in zip(readouts, score_objects(predictions, truth, batch), strict=True):
+                tracks[readout] += scored
+        return tracks
 
-    def propagate_labels(
-        self, encode: Encoder, clips: UInt8[Tensor, "B T C H W"], first: Float[Tensor, "B K H W"]
-    ) -> Int[Tensor, "B T H W"]:
-        """Return the labels of every frame."""
-        features = encode_frames(encode, clips, self.stride)
-        start = next(features)
-        labels = F.adaptive_avg_pool2d(first, (start.shape[1], start.shape[2])).movedim(1, 3)
-        propagate = Propagation(self.top_k, self.radius, self.context_frames, self.temperature)
-        predictions = [first.argmax(1)]
-        for probabilities in propagate(chain_first(start, features), labels):
-            smooth = F.interpolate(probabilities.movedim(3, 1), first.shape[2:], mode="bilinear", align_corners=False)
-            predictions.append(smooth.argmax(1))
-        return torch.stack(predictions, 1)
+    def copy_masks(self, samples: Samples, device: torch.device) -> list[Track]:
+        """Track every object of every clip by its first mask."""
+        tracks: list[Track] = []
+        for truth, batch in read_clips(samples, self.list_clips(samples), device):
+            first = truth[:, :1].clamp(min=0)
+            tracks += next(score_objects(((frame, first) for frame in range(truth.shape[1])), truth, batch))
+        return tracks
 
+    def list_clips(self, samples: Samples) -> Int[Tensor, " N"]:
+        """Return the numbers of the clips that are tracked."""
+        return torch.arange(min(self.max_clips or len(samples), len(samples)))
 
-@dataclass(frozen=True)
-class Track:
-    """One object of one clip: how well it was followed, and some frames to look at."""
-
-    region_similarity: Course
-    contour_accuracy: Course
-    picture: tuple[Tensor, Tensor] | None
-
-
-def chain_first(first: Tensor, others: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Yield the first, and then the others."""
-    yield first
-    yield from others
-
-
-def score_objects(prediction: Int[Tensor, "B T H W"], truth: Int[Tensor, "B T H W"], batch: Batch) -> Iterator[Track]:
-    """Score every object that the first mask shows, in the frames between the first and the last."""
-    lengths = batch.present.sum(1) if batch.present is not None else torch.full((len(prediction),), prediction.shape[1])
-    for clip in range(len(prediction)):
-        last = int(lengths[clip]) - 1
-        is_labeled = truth[clip, 1:last] >= 0
-        seen = sorted(set(truth[clip, 0].flatten().tolist()) - {0, -1})
-        for number in seen:
-            pair = (prediction[clip, 1:last] == number) & is_labeled, truth[clip, 1:last] == number
-            picture = (
-                (batch.data[clip, : last + 1].cpu(), prediction[clip, : last + 1].cpu()) if number == seen[0] else None
-            )
-            yield Track(summarize(region_similarity(*pair)), summarize(contour_accuracy(*pair)), picture)
+    def propagate_masks(
+        self, encode: Encoder, clips: UInt8[Tensor, "B T C H W"], first: Float[Tensor, "B K H W"], step: int
+    ) -> Iterator[tuple[int, Int[Tensor, "B R H W"]]]:
+        """Yield number and labels of every `step`-th frame, from the first on, by every radius and way to copy."""
+        radii, ways = self.list_radii_and_ways()
+        yield 0, first.argmax(1)[:, None].expand(-1, len(radii) * len(ways), -1, -1)
+        start, *streams = tee(encode_frames(encode, clips, self.stride, self.center), 1 + len(radii))
+        height, width = next(start).shape[1:3]
+        del start  # or it would keep all frames
+        labels = F.adaptive_avg_pool2d(first, (height, width)).movedim(1, 3)
+        copied = [
+            Propagation(radius=radius, context_frames=self.context_frames).copy_in_ways(stream, labels, ways)
+            for radius, stream in zip(radii, streams, strict=True)
+        ]
+        for frame, maps in enumerate(zip(*copied, strict=True), start=1):
+            if frame % step:
+                continue
+            probability = torch.cat(maps, 3).permute(0, 3, 4, 1, 2)  # (B, R, K, h, w)
+            smooth = F.interpolate(probability.flatten(0, 1), first.shape[2:], mode="bilinear", align_corners=False)
+            yield frame, smooth.argmax(1).view(*probability.shape[:2], *first.shape[2:])
 
 
-def one_hot(mask: Int[Tensor, "B H W"], count: int) -> Float[Tensor, "B C H W"]:
-    """Return labels as numbers 0 and 1, none where nobody knows the label."""
-    return (mask[:, None] == torch.arange(count, device=mask.device)[:, None, None]).float()
+def read_clips(
+    samples: Samples, numbers: Int[Tensor, " N"], device: torch.device
+) -> Iterator[tuple[Int[Tensor, "B T H W"], Batch]]:
+    """Yield the masks and frames of some clips at a time."""
+    masks = samples.labels["masks"].value
+    size = max(1, MAX_PIXELS // (masks.shape[-1] * masks.shape[-2]))
+    for start in range(0, len(numbers), size):
+        index = numbers[start : start + size]
+        yield masks[index].to(device), samples.batch(index, device)
 
 
-def copy_first_mask(first: Float[Tensor, "B C H W"], frames: int) -> Int[Tensor, "B T H W"]:
-    """Copy the first mask into every frame."""
-    return first.argmax(1)[:, None].expand(-1, frames, -1, -1)
-
-
-def encode_frames(
-    encode: Encoder, clips: UInt8[Tensor, "B T C H W"], stride: int
-) -> Iterator[Float[Tensor, "B h w D"]]:
-    """Yield features of one frame after the other, of length 1, no finer than a position per stride."""
-    height, width = (max(1, side // stride) for side in clips.shape[3:])
-    for part in torch.split(clips, max(1, MAX_FRAMES // len(clips)), dim=1):
-        maps = encode(part.flatten(0, 1))
-        if maps.shape[2] > height or maps.shape[3] > width:
-            maps = F.adaptive_avg_pool2d(maps, (min(height, maps.shape[2]), min(width, maps.shape[3])))
-        maps = F.normalize(maps.float(), dim=1).movedim(1, 3)
-        yield from maps.view(len(clips), -1, *maps.shape[1:]).unbind(1)
-
-
-def select_layer(task: Task, layer: int) -> Encoder:
-    """Return one layer of the task's encoder, frame by frame."""
-
-    def encode(frames: UInt8[Tensor, "F C H W"]) -> Float[Tensor, "F D h w"]:
-        features = task.encode(as_batch(task, frames), layers=True)
-        layers = features.layers or (features,)
-        if not 1 <= layer <= len(layers):
-            raise PretaskError(
-                "tracking",
-                f"tracking.layer from 1 to {len(layers)}",
-                f"{layer}",
-                "Set tracking.layer to 0, which chooses on the training part.",
-                exit_code=2,
-            )
-        return as_maps(layers[layer - 1])
-
-    return encode
-
-
-def as_batch(task: Task, frames: UInt8[Tensor, "F C H W"]) -> Batch:
-    """Make frames samples of what the task was composed for: images, or clips of one frame."""
-    return Batch(frames[:, None] if task.observed.modality == "video" else frames)
-
-
-def as_maps(features: Features) -> Float[Tensor, "F D h w"]:
-    """Return the widest stream of the first view as maps; moments of a clip of one frame are averaged."""
-    stream = next(sight for sight in SEES_AT_MOST["all"] if sight in features.streams)
-    if len(features.grid) not in (2, 3):
-        raise PretaskError(
-            "tracking",
-            "features with positions, (rows, columns)",
-            f"the grid {features.grid}",
-            "Choose a model that keeps them.",
-        )
-    tokens = features.streams[stream][:, 0]
-    maps = tokens.transpose(1, 2).reshape(len(tokens), tokens.shape[2], *features.grid)
-    return maps if maps.ndim == 4 else maps.mean(2)
-
-
-def color_features(frames: UInt8[Tensor, "F C H W"]) -> Float[Tensor, "F D h w"]:
-    """Return colors as points on a quarter of a circle for each channel: the nearer, the larger the product."""
-    angle = frames.float() * (torch.pi / 2 / 255)
-    return torch.cat([angle.cos(), angle.sin()], 1)
-
-
-def name_scores(prefix: str, tracks: list[Track]) -> Iterator[tuple[str, float]]:
-    """Yield the measures, averaged over objects."""
-    yield f"{prefix}J&F", mean_j_and_f(tracks)
-    for name in ("J", "F"):
-        courses = [track.region_similarity if name == "J" else track.contour_accuracy for track in tracks]
-        for part in ("mean", "recall", "decay"):
-            yield f"{prefix}{name}.{part}", sum(getattr(course, part) for course in courses) / len(courses)
-
-
-def mean_j_and_f(tracks: list[Track]) -> float:
-    """Return the mean of J and F over objects."""
-    return sum((track.region_similarity.mean + track.contour_accuracy.mean) / 2 for track in tracks) / len(tracks)
-
-
-def check_masks(samples: Samples) -> None:
-    """Raise PretaskError unless there are masks, something in the first of them, and a frame between first and last."""
-    masks = samples.labels.get("masks")
-    shortest = samples.observed.shape[0] if samples.present is None else int(samples.present.sum(1).min())
-    if masks is None or not bool((masks.value[:, 0] > 0).any()) or shortest < 3:
-        got = "none" if masks is None else f"clips of {shortest} frames and more"
-        raise PretaskError(
-            "tracking",
-            "clips of at least 3 frames with `masks`, and objects in the first of them",
-            got,
-            "Use the data sprites, or frames with Annotations.",
-        )
+def name_choice(best: Readout, scores: Mapping[Readout, float]) -> Iterator[tuple[str, float]]:
+    """Yield the best J&F of every layer on clips of the training part, and what was chosen by it."""
+    for layer in sorted({readout.layer for readout in scores} if len(scores) > 1 else ()):
+        of_layer = [score for readout, score in scores.items() if readout.layer == layer]
+        yield f"layer{layer}.validation_J&F", max(of_layer)
+    yield "layer", float(best.layer)
+    yield "radius", float(best.radius)
+    yield "top_k", float(best.copying.top_k)
+    yield "temperature", best.copying.temperature

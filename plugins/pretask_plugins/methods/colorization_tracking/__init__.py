@@ -6,7 +6,8 @@ Source: Vondrick, Shrivastava, Fathi, Guadarrama and Murphy, ECCV 2018; the poin
 Differs: the network is any image model, frame by frame: no convolution over the frames, and no location among its
 inputs, since both would let it copy by position. Gray is Lab's L. A cell's color is the mean of its pixels, quantized
 by k-means on the user's own data. Vectors have 64 numbers as in the paper, from a linear map that is thrown away; the
-evaluator tracks with the encoder itself. The rate falls as a cosine, not to a tenth after 60,000 of 400,000 steps.
+evaluator tracks with the encoder itself, or with these vectors by tracking.vectors=head. The rate falls as a cosine,
+not to a tenth after 60,000 of 400,000 steps.
 Axes: B batch, T frames of a clip, V views (references, then the frame to be colored), H W image, h w cells.
 """
 

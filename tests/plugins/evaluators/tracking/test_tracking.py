@@ -1,8 +1,10 @@
 """Promises of the evaluator `tracking`; methods.md section 12."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,9 +31,10 @@ from pretask import (
 from pretask.composition import Task
 from pretask.recipe import Recipe
 from pretask_plugins.evaluators.tracking import propagation
-from pretask_plugins.evaluators.tracking.propagation import Propagation
+from pretask_plugins.evaluators.tracking.encoders import color_features, encode_frames, gray_features, gray_patches
+from pretask_plugins.evaluators.tracking.propagation import Copying, Propagation
 from pretask_plugins.evaluators.tracking.scores import contour_accuracy, dilate, edges, region_similarity, summarize
-from pretask_plugins.evaluators.tracking.tracking import Tracking, color_features, encode_frames
+from pretask_plugins.evaluators.tracking.tracking import RADII, TEMPERATURES, TOP_KS, Tracking
 from scipy import ndimage
 from skimage.morphology import disk
 
@@ -107,9 +110,10 @@ def enlarged(cells: torch.Tensor) -> torch.Tensor:
     return cells.repeat_interleave(CELL, 2).repeat_interleave(CELL, 3)
 
 
-def measured(samples: Samples, **options: Any) -> dict[str, Any]:
+def measured(samples: Samples, train: Samples | None = None, of: Task | None = None, **options: Any) -> dict[str, Any]:
     sharp = {"top_k": 1, "radius": PLACES, "temperature": 0.01}
-    found: Iterator[tuple[str, Any]] = Tracking(**{**sharp, **options})(task(), lambda part: samples, Budget())
+    parts = {"test": samples, "train": train or samples}
+    found: Iterator[tuple[str, Any]] = Tracking(**{**sharp, **options})(of or task(), parts.__getitem__, Budget())
     return {name if isinstance(value, float) else type(value).__name__: value for name, value in found}
 
 
@@ -149,6 +153,88 @@ def test_blind_features_are_worse_and_the_layer_is_chosen_on_the_training_part()
     assert measured(points(2, 5, "trade"), layer=1)["J&F"] < 0.4
 
 
+class Raised(Cells):
+    """The same features as after a rectifier that lets most of them through: all vectors are nearly parallel."""
+
+    def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
+        output = super().forward(inputs)
+        raised = output.streams["all"] + 1
+        return Features({"all": raised}, {"all": raised.mean(2)}, output.grid)
+
+
+class Widened(torch.nn.Module):
+    """An objective whose head multiplies by as many columns as it is given."""
+
+    def __init__(self, columns: torch.Tensor) -> None:
+        super().__init__()
+        self.columns = columns
+
+    def embed(self, tokens: torch.Tensor, /) -> torch.Tensor:
+        return tokens @ self.columns
+
+
+def test_features_that_are_all_alike_but_for_their_mean_are_told_apart_once_it_is_removed() -> None:
+    raised = replace(task(), model=Raised())
+    blunt = {"top_k": 20, "temperature": 0.05}
+    assert measured(points(2, 5, "trade"), of=raised, **blunt)["J&F"] > 0.95
+    assert measured(points(2, 5, "trade"), of=raised, center=False, **blunt)["J&F"] < 0.5
+
+
+def test_the_head_of_the_objective_is_followed_where_it_is_asked_for() -> None:
+    perfect, empty = (replace(task(), objective=Widened(columns)) for columns in (torch.eye(256), torch.zeros(256, 4)))
+    samples = points(2, 4, "trade")
+    assert measured(samples, of=perfect, vectors="head")["J&F"] == measured(samples, layer=2)["J&F"] > 0.95
+    assert measured(samples, of=empty, vectors="head")["J&F"] < 0.4
+    with pytest.raises(PretaskError, match=r"for tracking\.vectors=head; got Identity"):
+        measured(points(1, 5, "stay"), vectors="head")
+
+
+def test_how_labels_are_copied_is_chosen_on_the_training_part_alone() -> None:
+    still, moving = points(2, 4, "stay"), points(2, 4, "trade")
+    chosen = [measured(test, train, layer=2, radius=0) for test in (still, moving) for train in (still, moving)]
+    assert [found["radius"] for found in chosen] == [RADII[0], RADII[1], RADII[0], RADII[1]]
+    ways = measured(still, moving, top_k=0, temperature=0)
+    assert (ways["top_k"], ways["temperature"]) == (TOP_KS[0], TEMPERATURES[0])
+
+
+def test_several_ways_to_copy_share_one_search_and_give_what_each_gives_alone() -> None:
+    frames, first = [unit(2, 9, 7, 5, seed=seed) for seed in range(4)], noise(2, 9, 7, 3)
+    ways = [Copying(2, 0.1), Copying(7, 0.5), Copying(7, 0.02)]
+    together = list(Propagation(radius=3).copy_in_ways(frames, first, ways))
+    for place, way in enumerate(ways):
+        alone = Propagation(way.top_k, 3, temperature=way.temperature)(frames, first)
+        for several, one in zip(together, alone, strict=True):
+            assert torch.allclose(several[:, :, :, place], one, atol=1e-6)
+
+
+def test_gray_sees_no_hue_and_a_gray_patch_all_that_is_around() -> None:
+    colors = torch.tensor([[200, 100, 60], [60, 142, 60]], dtype=torch.uint8)[:, :, None, None]  # of one lightness
+    gray, color = gray_features(colors).flatten(1), color_features(colors).flatten(1)
+    assert torch.allclose(gray[0], gray[1], atol=0.02)
+    assert float((color[0] - color[1]).norm()) > 0.5
+    frame = (noise(1, 1, 12, 16) * 255).byte().expand(-1, 3, -1, -1)
+    patches, levels = gray_patches(frame, stride=4), gray_features(frame)
+    assert patches.shape == (1, 2 * 12 * 12, 3, 4)
+    assert torch.equal(patches[0, :, 1, 1], levels[0, :, 0:12, 0:12].flatten())
+    assert torch.equal(patches[0, :144, 0, 0].view(12, 12)[4:, 4:], levels[0, 0, :8, :8])
+
+
+def test_baselines_are_measured_once_for_all_encoders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    samples, times = replace(points(2, 4, "trade"), fingerprint="planted"), []
+    measure = Tracking.measure_baselines
+    monkeypatch.setattr(
+        Tracking,
+        "measure_baselines",
+        lambda *given: times.append(given) or measure(*given),  # type: ignore[func-returns-value]
+    )
+    tracking = Tracking(layer=2, top_k=1, radius=PLACES, temperature=0.01)
+    scores = [dict(tracking(task(), lambda part: samples, Budget(cache=str(tmp_path)))) for _ in range(2)]
+    names = [f"{name}.J&F" for name in ("copy", "gray", "gray_patch", "color")]
+    assert len(times) == 1
+    assert [scores[0][name] for name in names] == [scores[1][name] for name in names]
+    assert scores[0]["color.J&F"] > 0.95, "every level is there once"
+
+
 def test_blocks_give_what_all_affinities_give_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     frames = [unit(2, 11, 13, 5, seed=seed) for seed in range(5)]
     first = noise(2, 11, 13, 3)
@@ -179,8 +265,8 @@ def test_only_the_first_frame_and_the_newest_ones_are_looked_back_at() -> None:
     seen = []
 
     class Watching(Propagation):
-        def propagate_labels(
-            self, frame: torch.Tensor, context: list[tuple[torch.Tensor, torch.Tensor]]
+        def propagate_in_ways(
+            self, frame: torch.Tensor, context: list[tuple[torch.Tensor, torch.Tensor]], ways: Sequence[Copying]
         ) -> torch.Tensor:
             seen.append([int(frame[0, 0, 0, 0]) for frame, _ in context])
             return context[0][1]
