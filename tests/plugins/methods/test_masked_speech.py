@@ -176,6 +176,22 @@ def test_a_line_fills_a_gap_in_a_ramp_exactly_and_a_steady_tone_nearly() -> None
     assert torch.allclose(interpolate(ramp * ~hidden[..., None], hidden), ramp)
 
 
+def test_a_gap_at_the_end_of_a_recording_is_filled_from_before_it_and_not_from_padding() -> None:
+    present = torch.arange(8000) < torch.full((60, 1), 4000)
+    batch = Batch(noise(60).data, present=present)
+    draws = Draws(batch.index)
+    target = SMALL(batch, draws)[1]["frames"]
+    hidden = target.weight.bool()  # type: ignore[union-attr]
+    ends = hidden[:, 49]  # the last frame whose center is sound is hidden
+    filled = {name: predict(batch, draws)["frames"] for name, predict in SMALL.trivial_predictors([]).items()}
+    last = torch.where(hidden | (torch.arange(101) > 49), -1, torch.arange(101)).amax(1)
+    assert bool(ends.any())
+    for recording in ends.nonzero()[:, 0].tolist():
+        expected = target.value[recording, last[recording]]
+        assert torch.allclose(filled["interpolation"][recording, 49], expected)
+        assert torch.allclose(filled["copy"][recording, 49], expected)
+
+
 def test_a_recording_is_masked_the_same_in_any_batch() -> None:
     batch = noise(9)
     expected = SMALL(batch, Draws(batch.index, 3, 1))[0].data

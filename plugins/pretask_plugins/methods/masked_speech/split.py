@@ -242,6 +242,7 @@ def predict_gaps(options: SpeechMasking, fill: GapFiller, arrange: Callable[[Ten
 
     def predict(batch: Batch, draws: Draws) -> Mapping[str, Tensor]:
         mel, present = read_frames(options, batch)
-        return {"frames": arrange(fill(mel, cover_spans(draw_spans(options, batch, present, draws)[0], options.span)))}
+        hidden = cover_spans(draw_spans(options, batch, present, draws)[0], options.span)
+        return {"frames": arrange(fill(mel, hidden | ~present))}  # padding is nothing to draw a line to
 
     return predict
