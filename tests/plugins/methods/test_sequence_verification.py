@@ -100,6 +100,39 @@ def test_static_clips_have_no_weight() -> None:
     assert float(targets["order"].weight.mean()) == 1  # type: ignore[union-attr]
 
 
+def test_what_moves_counts_however_faint_it_is() -> None:
+    faint = torch.full((60, 40, 1, 32, 32), 90, dtype=torch.uint8)
+    for frame in range(40):  # a bar of four rows, lighter by one level, that goes down a pixel a frame
+        faint[:, frame, :, frame % 28 : frame % 28 + 4] += 1
+    batch = Batch(faint)
+    _, targets = ShuffleFrames(nearest=3, farthest=8)(batch, Draws(batch.index))
+    assert float(targets["order"].weight.mean()) > 0.95  # type: ignore[union-attr]
+
+
+def test_where_frames_differ_by_noise_alone_a_tuple_has_no_weight() -> None:
+    batch = noise(50, side=64)
+    _, targets = ShuffleFrames(nearest=3, farthest=8, min_difference=1.5)(batch, Draws(batch.index))
+    assert float(targets["order"].weight.sum()) == 0  # type: ignore[union-attr]
+
+
+def test_another_candidate_is_taken_where_the_wrong_middle_frame_looks_like_the_correct_one() -> None:
+    batch = numbered(400, 60)
+    batch.data[:, :30] = batch.data[:, 30:31]  # nothing moves in the first half
+    split = ShuffleFrames(nearest=3, farthest=8, candidates=8)
+    weight, once = (
+        each(batch, Draws(batch.index))[1]["order"].weight
+        for each in (split, ShuffleFrames(nearest=3, farthest=8, candidates=1))
+    )
+    assert weight is not None
+    assert once is not None
+    a, _, c, _, e = split.draw_tuples(batch, Draws(batch.index)).unbind(1)
+    wrong = torch.where(Draws(batch.index).integers("before", 0, 2) > 0, e, a)
+    shade = batch.data[0, :, 0, 0, 0]
+    assert torch.equal(weight > 0, shade[wrong] != shade[c])
+    assert float(once.mean()) < 0.7
+    assert float(weight.mean()) > 0.97
+
+
 @pytest.mark.parametrize("kind", ["static", "noise"])
 def test_without_motion_no_predictor_beats_the_prior(kind: str) -> None:
     batch = noise(1500)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from pretask import (
     Batch,
     Categories,
@@ -25,7 +25,7 @@ from pretask import (
     Targets,
     TargetSpecs,
 )
-from pretask.options import MAX_SIZE, Fraction, Interval, Size, SizeOrZero, require_range
+from pretask.options import MAX_SIZE, Fraction, Interval, NonNegativeFloat, Size, SizeOrZero, require_range
 from torch import Tensor
 
 from pretask_plugins.shared.clips import count_frames, count_spread, spread_frames
@@ -46,8 +46,9 @@ class ShuffleFrames:
         farthest: Frames from b to d at most.
         positive_ratio: Tuples that are in order, as a fraction of all.
         candidates: Windows that are drawn, of which one is taken, with a probability in proportion to its motion.
-        min_difference: Mean squared difference, where white is 1, below which a wrong middle frame is too similar to
-            the correct one, and the tuple gets no weight.
+        min_difference: How much a wrong middle frame differs from the correct one at least, where 1 is how much a frame
+            of the clip differs from the next one on average. Windows in which it differs less are taken only where all
+            candidates are such, and the tuple gets no weight then; 0 takes all.
         eval_frames: Frames, evenly spread, that the encoder sees of a clip at evaluation; all of them when 0.
 
     Source: Misra, Zitnick and Hebert 2016, section 3.
@@ -57,7 +58,7 @@ class ShuffleFrames:
     farthest: Annotated[int, Interval(ge=2, le=MAX_SIZE)] = 60
     positive_ratio: Fraction = 0.25
     candidates: Size = 4
-    min_difference: Fraction = 0.001
+    min_difference: NonNegativeFloat = 1.0
     eval_frames: SizeOrZero = 3
 
     def __post_init__(self) -> None:
@@ -82,16 +83,14 @@ class ShuffleFrames:
         """Return three frames, and 1 where they are in order, 0 where the middle one is wrong."""
         in_order = draws.bernoulli("in order", self.positive_ratio).long()
         after, forward = draws.integers("before", 0, 2), draws.integers("reversed", 0, 2)
-        candidates, chosen = self.draw_windows(batch, draws)
-        which = tuple_roles(batch.device)[in_order, after, forward]  # (B, 5)
-        positions = candidates[count_rows(len(batch), batch.device), chosen[:, None], which]
-        frames = batch.take_frames(positions) / 255  # three to show, the wrong and the correct middle one
-        different = torch.linalg.vector_norm(frames[:, 3] - frames[:, 4], 2, (1, 2, 3))
-        smallest = math.sqrt(self.min_difference * frames[0, 0].numel())
-        weight = torch.ge(different, smallest, out=torch.empty_like(different))  # as floats, in one operation
+        candidates, chosen, differs = self.draw_windows(batch, draws)
+        which = tuple_roles(batch.device)[in_order, after, forward]  # (B, 3)
+        rows = count_rows(len(batch), batch.device)
+        frames = batch.take_frames(candidates[rows, chosen[:, None], which]) / 255
+        weight = differs[rows[:, 0], chosen].float()
         if batch.present is not None:
             weight = weight * (count_frames(batch) >= self.shortest)
-        return Inputs(frames[:, :3]), {"order": Target(in_order, weight)}
+        return Inputs(frames), {"order": Target(in_order, weight)}
 
     def whole(self, batch: Batch, /) -> Inputs:
         """Return frames of the clip as they happened, evenly spread over those that are no padding."""
@@ -99,19 +98,43 @@ class ShuffleFrames:
 
     def draw_tuples(self, batch: Batch, draws: Draws) -> Int[Tensor, "B 5"]:
         """Return the positions a, b, c, d and e of every clip, of a candidate window drawn by its motion."""
-        candidates, chosen = self.draw_windows(batch, draws)
+        candidates, chosen, _ = self.draw_windows(batch, draws)
         return candidates[torch.arange(len(batch), device=batch.device), chosen]
 
-    def draw_windows(self, batch: Batch, draws: Draws) -> tuple[Int[Tensor, "B K 5"], Int[Tensor, " B"]]:
-        """Return the positions a, b, c, d and e of K candidate windows, and which one is drawn by its motion."""
+    def draw_windows(
+        self, batch: Batch, draws: Draws
+    ) -> tuple[Int[Tensor, "B K 5"], Int[Tensor, " B"], Bool[Tensor, "B K"]]:
+        """Return the positions a, b, c, d and e of K candidate windows, and which one is drawn by its motion.
+
+        The last are the candidates whose wrong middle frame differs enough; one of them is drawn where there is one.
+        """
         length = batch.shape[1] if batch.present is None else count_frames(batch)
         candidates, width = self.draw_candidates(length, draws)
         ends = candidates[..., 1::2]  # b and d
-        change = frame_changes(batch).cumsum(1)[:, None].expand(-1, self.candidates, -1).gather(2, ends)
+        changes = frame_changes(batch)
+        change = changes.cumsum(1)[:, None].expand(-1, self.candidates, -1).gather(2, ends)
         motion = (change[..., 1] - change[..., 0]) / width
+        differs = self.find_different(batch, draws, candidates, changes)
         # The first of K exponential clocks to ring, whose rates are the weights, is a draw in proportion to them.
         clocks = draws.uniform("window", self.candidates).log() / (motion + MIN_MOTION * count_levels(batch))
-        return candidates, clocks.argmax(1)
+        return candidates, torch.where(differs, clocks, -torch.inf).argmax(1), differs
+
+    def find_different(
+        self, batch: Batch, draws: Draws, candidates: Int[Tensor, "B K 5"], changes: Float[Tensor, "B T"]
+    ) -> Bool[Tensor, "B K"]:
+        """Return in which candidate windows the wrong middle frame, a or e, differs enough from c.
+
+        A threshold in levels would leave out whole clips of a fixed camera, whose pixels hardly change: of a drone
+        before the sky, six tuples in seven.
+        """
+        if self.min_difference == 0:
+            return torch.ones_like(candidates[..., 0], dtype=torch.bool)
+        wrong = torch.where(draws.integers("before", 0, 2)[:, None] > 0, candidates[..., 4], candidates[..., 0])
+        if batch.present is None:
+            typical = changes.sum(1) / (batch.shape[1] - 1)
+        else:
+            typical = (changes * batch.present).sum(1) / (count_frames(batch) - 1).clamp(min=1)
+        return frame_differences(batch, wrong, candidates[..., 2]) > self.min_difference * typical[:, None]
 
     def draw_candidates(
         self, length: int | Int[Tensor, " B"], draws: Draws
@@ -155,21 +178,21 @@ class ShuffleFrames:
 
 
 @build_once
-def tuple_roles(device: torch.device) -> Int[Tensor, "2 2 2 5"]:
-    """Return which of a, b, c, d, e are shown, and the wrong and the correct middle frame.
+def tuple_roles(device: torch.device) -> Int[Tensor, "2 2 2 3"]:
+    """Return which of a, b, c, d, e are shown.
 
     By whether the tuple is in order, the wrong frame comes from after it, and it is shown forwards. Both directions
     happen, so that the encoder does not learn the arrow of time instead (section 3).
     """
     a, b, c, d, e = range(5)
     roles = [
-        [*((b, middle, d) if forward else (d, middle, b)), wrong, c]
+        (b, middle, d) if forward else (d, middle, b)
         for in_order in (False, True)
         for wrong in (a, e)
         for forward in (False, True)
         for middle in (c if in_order else wrong,)
     ]
-    return torch.tensor(roles, device=device).view(2, 2, 2, 5)
+    return torch.tensor(roles, device=device).view(2, 2, 2, 3)
 
 
 @build_once
@@ -189,6 +212,15 @@ def frame_changes(batch: Batch) -> Float[Tensor, "B T"]:
     sparse = batch.take_pixels(repeat_first(batch.shape[1], batch.device), MOTION_STRIDE).float()
     changes: Tensor = torch.linalg.vector_norm(sparse.diff(dim=1), 1, (2, 3, 4))
     return changes
+
+
+def frame_differences(batch: Batch, first: Int[Tensor, "B K"], second: Int[Tensor, "B K"]) -> Float[Tensor, "B K"]:
+    """Return by how many levels the pixels of frames differ from those of other frames of the same clip."""
+    sparse = batch.data[..., ::MOTION_STRIDE, ::MOTION_STRIDE]
+    rows = count_rows(len(batch), batch.device)
+    difference = sparse[rows, first].float() - sparse[rows, second].float()
+    differences: Tensor = torch.linalg.vector_norm(difference, 1, (2, 3, 4))
+    return differences
 
 
 def count_levels(batch: Batch) -> int:
