@@ -1,11 +1,13 @@
 """Promises of the arrow of time; methods.md section 11. A frame's brightness is its number."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import pytest
 import torch
 from pretask import Batch, Draws, Incompatible, InputSpec, Observed, Samples
 from pretask_plugins.methods.arrow_of_time.cues import estimate_translations, mean_detail
+from pretask_plugins.methods.arrow_of_time.motion import estimate_flow
 from pretask_plugins.methods.arrow_of_time.sound import ReverseSound, reverse_recordings
 from pretask_plugins.methods.arrow_of_time.split import ReverseClip, crop_bars, find_edges
 from scipy import stats
@@ -162,6 +164,42 @@ def test_translations_are_the_pixels_by_which_a_picture_moved() -> None:
     moved = estimate_translations(clips.mean(2))
     assert torch.allclose(moved[..., 1], torch.tensor([[1.0, 0.0], [-1.0, 1.0]]), atol=0.25)
     assert torch.allclose(moved[..., 0], torch.zeros(2, 2), atol=0.25)
+
+
+def test_flow_is_the_pixels_by_which_a_picture_moved_and_none_where_it_is_flat() -> None:
+    clips = moving(torch.tensor([[1.0, 0.0], [-1.0, 1.0]])).data.float() / 255
+    flow = estimate_flow(clips.mean(2))
+    assert flow.shape == (2, 2, 2, 24, 24)
+    assert torch.allclose(flow[:, :, 1, 4:-4, 4:-4].mean((2, 3)), torch.tensor([[1.0, 0.0], [-1.0, 1.0]]), atol=0.2)
+    assert torch.allclose(flow[:, :, 0, 4:-4, 4:-4].mean((2, 3)), torch.zeros(2, 2), atol=0.2)
+    flat = torch.linspace(0.2, 0.6, 3)[:, None, None].expand(1, 3, 24, 24)
+    assert torch.equal(estimate_flow(flat), torch.zeros(1, 2, 2, 24, 24))
+
+
+@pytest.mark.parametrize("motion", ["differences", "flow"])
+def test_motion_is_computed_anew_on_the_frames_as_they_are_shown(motion: Literal["differences", "flow"]) -> None:
+    batch = moving(torch.tensor([[3.0, 2.0, 1.0, 0.0]] * 6))
+    split = ReverseClip(frames=4, stack=2, crop_bars=False, motion=motion)
+    inputs, targets = split(batch, Draws(batch.index))
+    reversed_clips = Batch(
+        torch.where(targets["direction"].value.bool()[:, None, None, None, None], batch.data.flip(1), batch.data)
+    )
+    assert torch.equal(inputs.data, split.whole(reversed_clips).data)
+    assert 0 < int(targets["direction"].value.sum()) < 6
+    spec, _ = split.spec(Observed("video", (5, 1, 24, 24)))
+    assert inputs.data.shape[1:] == (2, *spec.shape)
+    assert spec.shape[0] == (2 if motion == "differences" else 4)
+    still = split.whole(Batch(batch.data[:, :1].expand(-1, 5, -1, -1, -1)))
+    assert torch.equal(still.data, torch.full_like(still.data, 0.5))
+    with pytest.raises(Incompatible, match="at least 5 frames"):
+        split.spec(Observed("video", (4, 1, 24, 24)))
+
+
+def test_light_that_comes_and_never_goes_is_found_by_the_differences_of_regions() -> None:
+    clips = moving(torch.zeros(400, 5)).data
+    clips[:, 3:, :, :6, :6] = 255  # a corner lights up at once
+    batch = Batch(clips)
+    assert right(fitted(PLAIN, batch)["differences"], PLAIN, batch) > 0.95
 
 
 def test_detail_is_the_mean_step_between_pixels() -> None:

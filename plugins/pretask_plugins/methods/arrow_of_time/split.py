@@ -1,12 +1,13 @@
 """Show a clip forwards or backwards; predict which.
 
 Source: Wei, Lim, Zisserman and Freeman, CVPR 2018, sections 3 and 4. Differs: see the folder's header.
-Axes: B batch, T frames of a clip, F frames shown, V views (groups of frames), C channels, H W image.
+Axes: B batch, T frames of a clip, F frames shown or taken, E pictures of them, V views (groups of frames), C D
+channels, H W image.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Bool, Float, Shaped
@@ -27,6 +28,7 @@ from pretask.options import MAX_SIZE, Fraction, Interval, Size, require_range
 from torch import Tensor
 from torch.nn import functional as F
 
+from pretask_plugins.methods.arrow_of_time.motion import flow_fields, signed_differences
 from pretask_plugins.shared.clips import count_frames, draw_start, find_run
 from pretask_plugins.shared.constants import build_once
 from pretask_plugins.shared.fractions import as_fractions
@@ -44,6 +46,8 @@ class ReverseClip:
             faded in or out, and how a bar was compressed.
         bar_level: Level, as a fraction of white, up to which a line of pixels is a bar, if it stays so dark in all
             frames.
+        motion: What is shown of the frames: they themselves, their signed differences, or their flow, each computed on
+            the frames in the order in which they are shown; of F + 1 frames then, so that there are F of them.
 
     Source: Wei et al. 2018, sections 3 (bars) and 4 (groups of frames).
     """
@@ -53,14 +57,20 @@ class ReverseClip:
     step: Size = 1
     crop_bars: bool = True
     bar_level: Fraction = 0.06
+    motion: Literal["none", "differences", "flow"] = "none"
 
     def __post_init__(self) -> None:
         require_range("arrow-of-time", "split", self)
 
     @property
+    def taken(self) -> int:
+        """Frames that are taken out of a clip: F, and one more to compare with where motion is shown."""
+        return self.frames + (self.motion != "none")
+
+    @property
     def span(self) -> int:
-        """Frames of a clip from the first to the last one shown."""
-        return (self.frames - 1) * self.step + 1
+        """Frames of a clip from the first to the last one taken."""
+        return (self.taken - 1) * self.step + 1
 
     def spec(self, clips: Observed, /) -> tuple[InputSpec, TargetSpecs]:
         """Return groups of frames, and the direction."""
@@ -70,27 +80,38 @@ class ReverseClip:
     def whole_spec(self, clips: Observed, /) -> InputSpec:
         """Return the spec of the same groups, out of the middle of the clip."""
         channels, *sides = clips.shape[1:]
+        channels = 2 if self.motion == "flow" else channels
         return InputSpec("image", (channels * self.stack, *sides), views=self.frames // self.stack, ordered=True)
 
     def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
         """Return groups of frames, and 1 where they are shown backwards."""
+        frames, target = self.show_frames(batch, draws)
+        return Inputs(self.stack_groups(self.represent(frames))), {"direction": target}
+
+    def show_frames(self, batch: Batch, draws: Draws) -> tuple[Float[Tensor, "B F C H W"], Target]:
+        """Return frames in the order in which they are shown, without black bars, and 1 where that is backwards."""
         start, is_long = draw_start(batch, draws, self.span)
         backwards = draw_reversal(draws)
-        positions = find_run(batch, start, self.frames, self.step)
+        positions = find_run(batch, start, self.taken, self.step)
         shown = batch.take_frames(torch.where(backwards[:, None], positions.flip(1), positions))
-        return Inputs(self.stack_groups(self.prepare(shown))), {"direction": Target(backwards.long(), is_long)}
+        return self.prepare(shown), Target(backwards.long(), is_long)
 
     def whole(self, batch: Batch, /) -> Inputs:
         """Return groups of frames out of the middle, forwards; of a shorter clip, the last frame is repeated."""
         start = (count_frames(batch) - self.span).clamp(min=0) // 2
-        return Inputs(
-            self.stack_groups(self.prepare(batch.take_frames(find_run(batch, start, self.frames, self.step))))
-        )
+        frames = self.prepare(batch.take_frames(find_run(batch, start, self.taken, self.step)))
+        return Inputs(self.stack_groups(self.represent(frames)))
 
     def prepare(self, frames: Shaped[Tensor, "B F C H W"]) -> Float[Tensor, "B F C H W"]:
         """Return frames in [0, 1] without black bars, one by one."""
         frames = as_fractions(frames)
         return crop_bars(frames, self.bar_level) if self.crop_bars else frames
+
+    def represent(self, frames: Float[Tensor, "B F C H W"]) -> Float[Tensor, "B E D H W"]:
+        """Return what is shown of frames: themselves, their differences or their flow."""
+        if self.motion == "none":
+            return frames
+        return signed_differences(frames) if self.motion == "differences" else flow_fields(frames)
 
     def stack_groups(self, frames: Float[Tensor, "B F C H W"]) -> Float[Tensor, "B V SC H W"]:
         """Return frames joined as channels, group by group."""
@@ -101,7 +122,7 @@ class ReverseClip:
         return views.reshape(views.shape[0], self.frames, -1, *views.shape[3:])
 
     def trivial_predictors(self, batches: Iterable[Batch], /) -> Mapping[str, Predictor]:
-        """Return linear classifiers of the artificial cues of section 3: edges, global motion, detail."""
+        """Return linear classifiers of the artificial cues of section 3, and of the differences of regions."""
         from pretask_plugins.methods.arrow_of_time.cues import fit_cues
 
         return fit_cues(self, batches)
@@ -111,7 +132,7 @@ class ReverseClip:
         if clips.modality != "video" or clips.shape[0] < self.span:
             raise Incompatible(
                 "arrow-of-time",
-                f"clips of at least {self.span} frames ({self.frames} frames, each {self.step} after the other)",
+                f"clips of at least {self.span} frames ({self.taken} frames, each {self.step} after the other)",
                 f"{clips.shape[0]} frames" if clips.modality == "video" else clips.modality,
                 "Use longer clips, or a smaller split.frames (--preset small has 8).",
             )
