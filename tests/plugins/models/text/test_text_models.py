@@ -12,7 +12,8 @@ from pretask_plugins.models.text.embedding import Embedding
 from pretask_plugins.models.text.gpt2 import Gpt2
 from pretask_plugins.models.text.lstm import BiLstm, Lstm
 from pretask_plugins.models.text.sequence import last_present, mean_present, sight_mask
-from pretask_plugins.models.text.transformer import Transformer, rotary_angles, rotate
+from pretask_plugins.models.text.transformer import Transformer
+from pretask_plugins.shared.attention import rotary_angles, rotate
 from processes import run_python
 
 VOCABULARY = Vocabulary(50, (("pad", 0), ("class", 5)))
