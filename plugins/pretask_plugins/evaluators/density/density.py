@@ -127,9 +127,7 @@ def weigh_codes(
         code = posterior.draw(
             draws.normal(f"codes from {begin}", min(CODES_PER_DECODE, num_latents - begin), model.latent_dim)
         )
-        log_likelihood = sum_over_targets(
-            model.log_likelihoods({name: model.decode(code, name) for name in model.targets}, targets)
-        )
+        log_likelihood = sum_over_targets(model.log_likelihoods(model.decode_targets(code, targets), targets))
         weights.append(log_likelihood + (log_prior(code) - posterior.log_density(code)).sum(-1))
         log_likelihoods.append(log_likelihood)
     return torch.cat(weights, 1), torch.cat(log_likelihoods, 1).mean(1)
@@ -138,9 +136,7 @@ def weigh_codes(
 def bound(model: LatentModel, posterior: Posterior, targets: Targets, draws: Draws) -> Float[Tensor, " B"]:
     """Compute the bound, its divergence in closed form, on codes that are the same for every posterior."""
     code = posterior.draw(draws.normal("common", NUM_COMMON_CODES, model.latent_dim))
-    log_likelihood = sum_over_targets(
-        model.log_likelihoods({name: model.decode(code, name) for name in model.targets}, targets)
-    )
+    log_likelihood = sum_over_targets(model.log_likelihoods(model.decode_targets(code, targets), targets))
     return log_likelihood.mean(1) - posterior.divergences().sum(-1)
 
 

@@ -1,7 +1,8 @@
 """Latent variables: objectives that decode a target from a Gaussian code.
 
 Source: Kingma and Welling, ICLR 2014 (the bound, reparameterisation); Ranganath, Gerrish and Blei, AISTATS 2014 (score
-function); Roeder, Wu and Duvenaud, NIPS 2017 (path derivative); Burda, Grosse and Salakhutdinov, ICLR 2016 (K samples).
+function); Roeder, Wu and Duvenaud, NIPS 2017 (path derivative); Kingma et al., NIPS 2016 (free bits); Burda, Grosse and
+Salakhutdinov, ICLR 2016 (K samples).
 Differs: the bound is of one sample, a mean over the batch, where the paper writes (N / M) times a sum. Where x is not
 all of t (a split that hides something), the code is made from x and the bound is one on log p(y), not on log p(y | x).
 Axes: see the modules.

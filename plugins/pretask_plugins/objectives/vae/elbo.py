@@ -1,7 +1,8 @@
 """Elbo: the evidence lower bound, log p(y) >= E_q[log p(y | z)] - KL(q(z | x) || p(z)), in nats per sample.
 
 Source: Kingma and Welling, ICLR 2014, equations 3, 7 and 8; gradients after Ranganath et al. 2014 and Roeder et al.
-2017; annealing after Bowman et al. 2016. Differs: see the folder's header.
+2017; annealing after Bowman et al. 2016; free bits after Kingma et al., NIPS 2016. Differs: see the folder's header;
+free bits are of each sample, not of the mean over a batch.
 Axes: B batch, K codes of a sample, D its dimensions.
 """
 
@@ -10,12 +11,12 @@ from typing import Annotated, Literal
 import torch
 from jaxtyping import Float
 from pretask import Draws, Features, FeatureSpec, Incompatible, Loss, Targets, TargetSpecs, weighted_mean
-from pretask.options import FractionAboveZero, Interval, Size
+from pretask.options import Fraction, FractionAboveZero, Interval, NonNegativeFloat, Size
 from torch import Tensor, nn
 
+from pretask_plugins.shared.latent.decoders import DecoderName
 from pretask_plugins.shared.latent.gaussian import Posterior, anneal, log_prior, surrogate
 from pretask_plugins.shared.latent.latent_model import (
-    DecoderName,
     LatentModel,
     LikelihoodName,
     build_vae_loss,
@@ -33,8 +34,10 @@ class Elbo(LatentModel):
         targets: Categories or Values, any number of them, hidden or not.
         latent_dim: Dimensions of the code.
         likelihood: Of Values: bernoulli, gaussian, or logistic for 8-bit gray levels; auto is gaussian.
-        decoder: A perceptron, or convolutions for targets on a line or in a plane.
-        hidden: Widths of the perceptron's hidden layers; the first one is the convolutions' width.
+        decoder: A perceptron; convolutions, plain or residual, for targets on a line or in a plane; or a GRU or causal
+            transformer for words, which is shown the words before.
+        hidden: Widths of the hidden layers; the first one is the convolutions' width.
+        word_dropout: Fraction of the words before that are hidden in training; 1 hides them in evaluation as well.
         num_latents: Codes drawn for each sample (L in the paper).
         bound: The divergence in closed form, or sampled like the rest.
         gradient: By reparameterization, by its path alone (without the score of q, which has mean zero), or by the
@@ -42,6 +45,7 @@ class Elbo(LatentModel):
         control: What lowers the score function's variance: a control variate estimated on the other codes of the
             sample, or none.
         beta: Factor of the divergence in training; what is reported has factor 1.
+        free_bits: Nats of every dimension of the code that cost nothing in training (Kingma et al. 2016).
         annealing: How that factor rises from 0 during training.
         anneal_end: Progress of training at which it has risen.
 
@@ -59,17 +63,19 @@ class Elbo(LatentModel):
         likelihood: LikelihoodName = "auto",
         decoder: DecoderName = "perceptron",
         hidden: tuple[Size, ...] = (500,),
+        word_dropout: Fraction = 0.0,
         num_latents: Size = 1,
         bound: Literal["analytic", "sampled"] = "analytic",
         gradient: Literal["reparameterized", "path", "score"] = "reparameterized",
         control: Literal["leave_one_out", "none"] = "leave_one_out",
         beta: Annotated[float, Interval(ge=0, le=1e6)] = 1.0,
+        free_bits: NonNegativeFloat = 0.0,
         annealing: Literal["none", "linear", "sigmoid"] = "none",
         anneal_end: FractionAboveZero = 0.3,
     ) -> None:
-        super().__init__("elbo", features, targets, latent_dim, likelihood, decoder, hidden)
+        super().__init__("elbo", features, targets, latent_dim, likelihood, decoder, hidden, word_dropout)
         self.num_latents, self.bound, self.gradient, self.control = num_latents, bound, gradient, control
-        self.beta, self.annealing, self.anneal_end = beta, annealing, anneal_end
+        self.beta, self.free_bits, self.annealing, self.anneal_end = beta, free_bits, annealing, anneal_end
         check_options(self)
         self.progress: Tensor
         self.register_buffer("progress", torch.zeros(()))
@@ -86,7 +92,7 @@ class Elbo(LatentModel):
         """Return the negative bound, its two terms, how many dimensions are in use, and a metric of each target."""
         posterior, noise = self.posterior(features), self.noise(draws, self.num_latents)
         code = (posterior.detach() if self.gradient == "score" else posterior).draw(noise)
-        outputs = {name: self.decode(code, name) for name in self.targets}
+        outputs = self.decode_targets(code, targets, draws)
         log_likelihoods = self.log_likelihoods(outputs, targets)
         total, kl = sum_over_targets(log_likelihoods), self.kl(posterior, code)
         means = {name: self.likelihoods[name].mean(output[:, 0].detach()) for name, output in outputs.items()}
@@ -120,7 +126,8 @@ class Elbo(LatentModel):
     ) -> Float[Tensor, " B"]:
         """Return the negative bound of every sample, differentiable by the chosen estimator."""
         factor = self.kl_factor()
-        negative = (factor * kl.sum(-1) - log_likelihood).mean(1)
+        paid = kl.clamp(min=self.free_bits) if self.free_bits else kl
+        negative = (factor * paid.sum(-1) - log_likelihood).mean(1)
         if self.gradient != "score":
             return negative
         signal = log_likelihood.detach()[..., None].expand_as(kl)
@@ -142,5 +149,8 @@ def check_options(elbo: Elbo) -> None:
             f"{elbo.num_latents}",
             f"Set objective.num_latents={minimum} or more.",
         )
+    if elbo.free_bits and elbo.bound != "analytic":
+        needs = "objective.bound=analytic for objective.free_bits, since a sampled divergence may be below its mean"
+        raise Incompatible("elbo", needs, elbo.bound, "Set objective.bound=analytic, or objective.free_bits=0.")
     if not 0 < elbo.anneal_end <= 1:
         raise Incompatible("elbo", "objective.anneal_end above 0 and up to 1", f"{elbo.anneal_end}", "Set it to 0.3.")

@@ -10,12 +10,12 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from pretask import Draws, Features, FeatureSpec, Incompatible, Loss, Targets, TargetSpecs, weighted_mean
-from pretask.options import Size
+from pretask.options import Fraction, Size
 from torch import Tensor
 
+from pretask_plugins.shared.latent.decoders import DecoderName
 from pretask_plugins.shared.latent.gaussian import log_mean_exp, log_prior
 from pretask_plugins.shared.latent.latent_model import (
-    DecoderName,
     LatentModel,
     LikelihoodName,
     build_vae_loss,
@@ -33,8 +33,10 @@ class Iwae(LatentModel):
         targets: Categories or Values, any number of them, hidden or not.
         latent_dim: Dimensions of the code.
         likelihood: Of Values: bernoulli, gaussian, or logistic for 8-bit gray levels; auto is gaussian.
-        decoder: A perceptron, or convolutions for targets on a line or in a plane.
-        hidden: Widths of the perceptron's hidden layers; the first one is the convolutions' width.
+        decoder: A perceptron; convolutions, plain or residual, for targets on a line or in a plane; or a GRU or causal
+            transformer for words, which is shown the words before.
+        hidden: Widths of the hidden layers; the first one is the convolutions' width.
+        word_dropout: Fraction of the words before that are hidden in training; 1 hides them in evaluation as well.
         num_latents: Codes drawn for each sample (K in the paper).
         gradient: By reparameterization, or by its path alone, whose weights for the encoder are squared.
 
@@ -52,10 +54,11 @@ class Iwae(LatentModel):
         likelihood: LikelihoodName = "auto",
         decoder: DecoderName = "perceptron",
         hidden: tuple[Size, ...] = (500,),
+        word_dropout: Fraction = 0.0,
         num_latents: Size = 5,
         gradient: Literal["reparameterized", "path"] = "reparameterized",
     ) -> None:
-        super().__init__("iwae", features, targets, latent_dim, likelihood, decoder, hidden)
+        super().__init__("iwae", features, targets, latent_dim, likelihood, decoder, hidden, word_dropout)
         if num_latents < 1:
             raise Incompatible("iwae", "objective.num_latents of at least 1", f"{num_latents}", "Set it to 5.")
         self.num_latents, self.gradient = num_latents, gradient
@@ -64,7 +67,7 @@ class Iwae(LatentModel):
         """Return the negative bounds of K codes and of one, the latter's two terms, and a metric of each target."""
         posterior = self.posterior(features)
         code = posterior.draw(self.noise(draws, self.num_latents))
-        outputs = {name: self.decode(code, name) for name in self.targets}
+        outputs = self.decode_targets(code, targets, draws)
         log_likelihoods = self.log_likelihoods(outputs, targets)
         scored = posterior.detach() if self.gradient == "path" else posterior
         kl = (scored.log_density(code) - log_prior(code)).sum(-1)

@@ -29,13 +29,13 @@ from pretask import (
 )
 from torch import Tensor, nn
 
-from pretask_plugins.shared.latent.decoders import ConvolutionalDecoder, PerceptronDecoder
+from pretask_plugins.shared.latent.autoregressive import AutoregressiveDecoder
+from pretask_plugins.shared.latent.decoders import DecoderName, build_decoder
 from pretask_plugins.shared.latent.gaussian import Posterior, log_prior
 from pretask_plugins.shared.latent.likelihoods import build_likelihood, log_likelihood
 from pretask_plugins.shared.scores import most_likely_class, r2
 
 LikelihoodName = Literal["auto", "bernoulli", "gaussian", "logistic", "categorical"]
-DecoderName = Literal["perceptron", "convolution"]
 MIN_ACTIVE_VARIANCE = 0.01  # of the posterior mean in a dimension of the code that is in use (Burda et al. 2016)
 Mean = tuple[Tensor, Tensor]  # a mean and the weight behind it, as weighted_mean gives them
 
@@ -50,7 +50,9 @@ class LatentModel(nn.Module):
         latent_dim: Dimensions of the code.
         likelihood: Of Values; `auto` is Gaussian for them and categorical for Categories.
         decoder: The kind of all decoders.
-        hidden: Widths of a perceptron's hidden layers; the first one is the width of a convolutional decoder.
+        hidden: Widths of a perceptron's hidden layers, or of an autoregressive decoder's; the first one is the width of
+            a convolutional decoder.
+        word_dropout: Of an autoregressive decoder: how much of the history is hidden in training.
 
     Raises:
         Incompatible: A target cannot be decoded, or must not see all that is pooled.
@@ -65,6 +67,7 @@ class LatentModel(nn.Module):
         likelihood: LikelihoodName,
         decoder: DecoderName,
         hidden: tuple[int, ...],
+        word_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         check_kinds(who, targets, {"categories", "values"})
@@ -77,7 +80,9 @@ class LatentModel(nn.Module):
         )
         self.decoders = Heads(
             {
-                name: build_decoder(who, decoder, latent_dim, spec, self.likelihoods[name].num_outputs, hidden)
+                name: build_decoder(
+                    who, decoder, latent_dim, spec, self.likelihoods[name].num_outputs, hidden, word_dropout
+                )
                 for name, spec in targets.items()
             }
         )
@@ -91,10 +96,32 @@ class LatentModel(nn.Module):
         """Draw the standard normal noise of which codes are made."""
         return draws.normal("code", num_latents, self.latent_dim)
 
-    def decode(self, code: Float[Tensor, "B K D"], name: str) -> Float[Tensor, "B K ... C"]:
-        """Decode codes into the parameters of a target's likelihood."""
-        output: Tensor = upcast(self.decoders[name](code.flatten(0, 1)))
-        return output.view(*code.shape[:2], *output.shape[1:])
+    def decode(
+        self, code: Float[Tensor, "B K D"], name: str, target: Target | None = None, draws: Draws | None = None
+    ) -> Float[Tensor, "B K ... C"]:
+        """Decode codes into the parameters of a target's likelihood.
+
+        Args:
+            code: Of every sample.
+            name: Of the target.
+            target: Whose positions an autoregressive decoder is shown, each to those after it; where it is left out, a
+                position is shown what the decoder finds most likely at those before.
+            draws: Of what is hidden of them in training; nothing is, where they are left out.
+        """
+        decoder, flat = self.decoders[name], code.flatten(0, 1)
+        if not isinstance(decoder, AutoregressiveDecoder):
+            output = decoder(flat)
+        elif target is None:
+            output = decoder.generate(flat)[1]
+        else:
+            output = decoder(flat, decoder.history(target, draws).repeat_interleave(code.shape[1], 0))
+        return upcast(output).view(*code.shape[:2], *output.shape[1:])
+
+    def decode_targets(
+        self, code: Float[Tensor, "B K D"], targets: Targets, draws: Draws | None = None
+    ) -> dict[str, Float[Tensor, "B K ... C"]]:
+        """Decode codes into the parameters of the likelihoods of targets that are known."""
+        return {name: self.decode(code, name, targets[name], draws) for name in self.targets}
 
     def means(self, code: Float[Tensor, "B K D"]) -> Mapping[str, Float[Tensor, "B K ... C"]]:
         """Return the expected value of every target, or the log-probabilities of its classes."""
@@ -109,7 +136,7 @@ class LatentModel(nn.Module):
 
         The bound is its mean, and log p(y) the logarithm of the mean of its exponential.
         """
-        outputs = {name: self.decode(code, name) for name in self.targets}
+        outputs = self.decode_targets(code, targets)
         kl = (posterior.log_density(code) - log_prior(code)).sum(-1)
         return sum_over_targets(self.log_likelihoods(outputs, targets)) - kl
 
@@ -187,15 +214,6 @@ def find_shared_readout(who: str, features: FeatureSpec, targets: TargetSpecs) -
             "Choose a split with one sight.",
         )
     return readouts[0]
-
-
-def build_decoder(
-    who: str, kind: DecoderName, latent_dim: int, target: TargetSpec, num_outputs: int, hidden: tuple[int, ...]
-) -> nn.Module:
-    """Build a decoder of the wanted kind."""
-    if kind == "perceptron":
-        return PerceptronDecoder(latent_dim, target, num_outputs, hidden)
-    return ConvolutionalDecoder(who, latent_dim, target, num_outputs, hidden[0] if hidden else 64)
 
 
 def count_positions(spec: TargetSpec) -> int:

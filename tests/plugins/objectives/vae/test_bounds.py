@@ -12,7 +12,7 @@ from pretask import Agreement, Batch, Categories, Draws, Features, FeatureSpec, 
 from pretask_plugins.objectives.vae.elbo import Elbo
 from pretask_plugins.objectives.vae.iwae import Iwae
 from pretask_plugins.shared.latent.gaussian import Posterior, log_mean_exp
-from torch.distributions import MultivariateNormal
+from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
 LATENT, NUMBERS, STD = 2, 5, 0.6
 COLUMNS = torch.tensor([[1.0, 1, -1, 0, 0], [0.5, -0.5, 0, 1, 2]]).T  # orthogonal, so that the posterior is diagonal
@@ -191,6 +191,24 @@ def test_beta_and_annealing_weigh_the_divergence_but_never_the_report() -> None:
     assert float(half.total.detach()) == pytest.approx(weighed, abs=1e-4)
     assert float(half.parts["negative_elbo"]) == float(loss.parts["negative_elbo"])
     assert float(plain.state_dict()["progress"]) == 0.25  # so that a resumed run goes on annealing where it was
+
+
+def test_free_bits_cost_nothing_in_any_dimension_but_are_reported() -> None:
+    y = observed(40)
+    exact = exact_posterior(y)
+    features = as_features(
+        Posterior(exact.mean * torch.tensor([1.0, 0.1]), exact.log_variance * torch.tensor([1.0, 0]))
+    )
+    free, plain = (
+        linear_gaussian(Elbo, free_bits=bits)(features, {"y": Target(y)}, Draws(torch.arange(40)))
+        for bits in (0.7, 0.0)
+    )
+    mean, log_variance = features.pooled["all"][:, 0].chunk(2, 1)
+    kl = kl_divergence(Normal(mean, (0.5 * log_variance).exp()), Normal(0.0, 1.0))
+    extra = (0.7 - kl).clamp(min=0).sum(1).mean()
+    assert float(extra) > 0.5
+    assert float(free.total.detach() - plain.total.detach()) == pytest.approx(float(extra), abs=1e-4)
+    assert float(free.parts["negative_elbo"]) == float(plain.parts["negative_elbo"])
 
 
 def test_units_are_active_where_the_code_tells_samples_apart() -> None:
