@@ -5,7 +5,7 @@ before it, is that of the state's arcs. Less context costs more, and how much is
 Axes: B sentences, L words, S states, A arcs of a state, W words.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -87,6 +87,21 @@ class Automaton:
             state = self.table["after"][state, chosen] % (len(self.arcs) + 1)
         topics = torch.stack(columns["topic"], 1)
         return Sentences(torch.stack(columns["word"], 1), torch.stack(columns["tag"], 1), topics.amax(1))
+
+    def follow(self, words: Iterable[int]) -> int | None:
+        """Return the state that a sentence's words lead to, -1 where they end it; None where no way has these words.
+
+        >>> [Automaton(((Arc(1.0, 7, -1, -1, -1),),), 8).follow(words) for words in ([7], [], [7, 7])]
+        [-1, 0, None]
+        """
+        state = 0
+        for word in words:
+            arcs = self.arcs[state] if state >= 0 else ()
+            after = next((arc.after for arc in arcs if arc.word == word and arc.probability > 0), None)
+            if after is None:
+                return None
+            state = after
+        return state
 
     @cached_property
     def moves(self) -> Float[Tensor, "S W S+1"]:

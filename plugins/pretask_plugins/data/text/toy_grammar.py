@@ -112,6 +112,12 @@ class ToyGrammar(TextData):
         """
         return self.automaton.cross_entropy(context, self.length, first)
 
+    def is_grammatical(self, ids: Sequence[int]) -> bool:
+        """Return whether tokens, the end included, are a sentence that the grammar can make; of a chain, some words."""
+        words = [self.words_by_id.get(token, -1) for token in ids]
+        state = self.automaton.follow(words)
+        return state == -1 if self.grammar == "phrases" else state is not None
+
     def draw_sentences(self, part: str) -> Sentences:
         """Draw the sentences of a part."""
         check_part("toy-grammar", part)
@@ -157,6 +163,11 @@ class ToyGrammar(TextData):
         """The id of every token."""
         words = [word for word in self.lexicon if word not in SPECIAL]
         return {token: number for number, token in enumerate([*SPECIAL, *words])}
+
+    @cached_property
+    def words_by_id(self) -> dict[int, int]:
+        """The number in the automaton of every id that is a word or the end."""
+        return {self.numbers[word]: number for number, word in enumerate(self.lexicon)}
 
     @cached_property
     def tokenization(self) -> Tokenization:

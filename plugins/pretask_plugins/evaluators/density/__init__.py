@@ -1,23 +1,26 @@
-"""Latent variable models as densities: bounds, importance-weighted log p(x), active units, and pictures.
+"""Latent variable models: bounds and importance-weighted log p(x), what codes tell, and what lies between them.
 
-Source: Burda, Grosse and Salakhutdinov, ICLR 2016; Cremer, Li and Duvenaud, ICML 2018.
+Source: Burda, Grosse and Salakhutdinov, ICLR 2016; Cremer, Li and Duvenaud, ICML 2018; Hoffman and Johnson 2016; Bowman
+et al., CoNLL 2016.
 Axes: see the modules.
 """
 
 from collections.abc import Iterator
 
 from pretask import Component, Metric, evaluator, hookimpl
+from pretask.metrics import FRACTION
 
+HERE = "pretask_plugins.evaluators.density"
 LOG_DENSITY = Metric("nats", higher_is_better=True)
 GAP = Metric("nats", higher_is_better=False)
 
 
 @hookimpl
 def pretask_components() -> Iterator[Component]:
-    """Declare the evaluator."""
+    """Declare the evaluators."""
     yield evaluator(
         "density",
-        "pretask_plugins.evaluators.density.density:Density",
+        f"{HERE}.density:Density",
         needs="objective",
         metrics={
             "elbo": LOG_DENSITY,
@@ -34,4 +37,40 @@ def pretask_components() -> Iterator[Component]:
         source="Burda et al. 2016; Cremer, Li and Duvenaud 2018",
         cites=("burda2016importance", "cremer2018inference"),
         small={"num_latents": 20, "test_size": 16, "gap_size": 4, "gap_steps": 2},
+    )
+    yield evaluator(
+        "posterior",
+        f"{HERE}.posterior:PosteriorEvaluator",
+        needs="objective",
+        metrics={
+            "mutual_information": LOG_DENSITY,
+            "kl": Metric("nats"),
+            "aggregate_kl": GAP,
+            "active_units": Metric(),
+            "permutation_cost": LOG_DENSITY,
+            "log_size": Metric("nats"),
+        },
+        headline="mutual_information",
+        summary="Posterior: what codes tell of data, active units, distance to the prior (Hoffman 2016).",
+        source="Hoffman and Johnson 2016; He et al. 2019",
+        cites=("hoffman2016elbo", "he2019lagging"),
+        small={"test_size": 32},
+    )
+    yield evaluator(
+        "interpolation",
+        f"{HERE}.interpolation:Interpolation",
+        needs="objective",
+        modality="text",
+        metrics={
+            "similarity": Metric(FRACTION, higher_is_better=True),
+            "neighbor_distance": Metric("tokens"),
+            "end_distance": Metric("tokens"),
+            "distinct": Metric(FRACTION),
+            "grammatical": Metric(FRACTION, higher_is_better=True),
+        },
+        headline="similarity",
+        summary="Interpolation: sentences between the codes of two, and from the prior (Bowman 2016).",
+        source="Bowman et al. 2016",
+        cites="bowman2016generating",
+        small={"num_paths": 3, "num_points": 3, "num_samples": 5},
     )

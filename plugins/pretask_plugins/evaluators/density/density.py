@@ -55,13 +55,7 @@ class Density:
         Raises:
             PretaskError: The task's objective has no latent variables.
         """
-        if not isinstance(task.objective, LatentModel):
-            raise PretaskError(
-                "density",
-                "an objective with latent variables, elbo or iwae",
-                type(task.objective).__name__,
-                "Leave density out of --evaluate, or choose --objective elbo.",
-            )
+        require_latent_model("density", task)
         samples = take_first(data("test"), self.test_size)
         with evaluation_mode(task), torch.no_grad():
             yield from self.bounds(task, samples, budget)
@@ -101,6 +95,17 @@ class Density:
             approximation.append(log_weights.logsumexp(1) - math.log(self.num_latents) - reached)
         yield "amortization_gap", float(torch.cat(amortisation).mean())
         yield "approximation_gap", float(torch.cat(approximation).mean())
+
+
+def require_latent_model(who: str, task: Task) -> None:
+    """Raise PretaskError unless the task's objective has latent variables."""
+    if not isinstance(task.objective, LatentModel):
+        raise PretaskError(
+            who,
+            "an objective with latent variables, elbo or iwae",
+            type(task.objective).__name__,
+            f"Leave {who} out of --evaluate, or choose --objective elbo.",
+        )
 
 
 def take_first(samples: Samples, count: int) -> Samples:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from pretask import (
     Categories,
     Draws,
@@ -27,6 +27,7 @@ from pretask import (
     upcast,
     weighted_mean,
 )
+from pretask.language.sampling import GREEDY, Sampling
 from torch import Tensor, nn
 
 from pretask_plugins.shared.latent.autoregressive import AutoregressiveDecoder
@@ -126,6 +127,24 @@ class LatentModel(nn.Module):
     def means(self, code: Float[Tensor, "B K D"]) -> Mapping[str, Float[Tensor, "B K ... C"]]:
         """Return the expected value of every target, or the log-probabilities of its classes."""
         return {name: self.likelihoods[name].mean(self.decode(code, name)) for name in self.targets}
+
+    def draw_classes(
+        self, code: Float[Tensor, "B D"], name: str, sampling: Sampling = GREEDY, draws: Draws | None = None
+    ) -> Int[Tensor, "B L"]:
+        """Return the classes of a target in a row that codes are decoded to, such as the words of sentences.
+
+        Args:
+            code: One for every row.
+            name: Of a target of categories on a line.
+            sampling: How a class is chosen: by an autoregressive decoder after those before it, by any other alone.
+            draws: One for every code; what takes the most likely class needs none.
+        """
+        decoder = self.decoders[name]
+        if isinstance(decoder, AutoregressiveDecoder):
+            return decoder.generate(code, sampling, draws)[0]
+        logits = self.decode(code[:, None], name)[:, 0]
+        unit = code.new_zeros(logits.shape[:2]) if draws is None else draws.uniform("position", logits.shape[1])
+        return sampling(logits.flatten(0, 1), unit.flatten()).view(logits.shape[:2])
 
     def log_likelihoods(self, outputs: Mapping[str, Tensor], targets: Targets) -> Mapping[str, Float[Tensor, "B K"]]:
         """Return log p(y | z) of every target, from the decoders' outputs."""

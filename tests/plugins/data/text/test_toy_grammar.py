@@ -174,3 +174,17 @@ def test_what_has_no_room_is_refused() -> None:
         ToyGrammar(length=MAX_SENTENCE_TOKENS - 1)
     with pytest.raises(PretaskError, match=r"data\.words"):
         ToyGrammar(grammar="chain", words=1)
+
+
+def test_exactly_the_sentences_that_can_be_drawn_are_grammatical() -> None:
+    possible = {words for _, words in EVERY}
+    numbers = {number: token for token, number in DATA.words_by_id.items()}
+    for words in sorted(possible)[:: len(possible) // 60]:
+        ids = [numbers[word] for word in words]
+        assert DATA.is_grammatical(ids)
+        assert not DATA.is_grammatical(ids[:-1])
+        for place in range(len(words)):
+            other = (*words[:place], (words[place] + 5) % len(DATA.lexicon), *words[place + 1 :])
+            assert DATA.is_grammatical([numbers[word] for word in other]) == (other in possible)
+    assert not DATA.is_grammatical([])
+    assert CHAIN.is_grammatical([token for token in CHAIN("test").data[0].tolist() if token])
