@@ -22,7 +22,8 @@ from torch import Tensor
 
 from pretask_plugins.evaluators.density.pictures import pictures
 from pretask_plugins.shared.latent.gaussian import Posterior, log_prior
-from pretask_plugins.shared.latent.latent_model import LatentModel, count_active_units, sum_over_targets
+from pretask_plugins.shared.latent.latent_model import LatentModel, count_active_units
+from pretask_plugins.shared.latent.target_likelihoods import sum_over_targets
 
 CODES_PER_DECODE = 50  # of one sample, decoded together
 NUM_COMMON_CODES = 64  # on which a posterior is compared with the best one

@@ -27,7 +27,8 @@ from torch import Tensor
 
 from pretask_plugins.evaluators.density.density import encode, require_latent_model, take_first
 from pretask_plugins.shared.latent.gaussian import Posterior, log_prior
-from pretask_plugins.shared.latent.latent_model import LatentModel, count_active_units, sum_over_targets
+from pretask_plugins.shared.latent.latent_model import LatentModel, count_active_units
+from pretask_plugins.shared.latent.target_likelihoods import sum_over_targets
 
 ROWS_AT_ONCE = 64  # codes whose density under all posteriors is computed together
 

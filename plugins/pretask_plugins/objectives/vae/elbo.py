@@ -16,14 +16,8 @@ from torch import Tensor, nn
 
 from pretask_plugins.shared.latent.decoders import DecoderName
 from pretask_plugins.shared.latent.gaussian import Posterior, anneal, log_prior, surrogate
-from pretask_plugins.shared.latent.latent_model import (
-    LatentModel,
-    LikelihoodName,
-    build_vae_loss,
-    count_active_units,
-    reconstruction_reports,
-    sum_over_targets,
-)
+from pretask_plugins.shared.latent.latent_model import LatentModel, LikelihoodName, count_active_units
+from pretask_plugins.shared.latent.target_likelihoods import build_vae_loss, reconstruction_reports, sum_over_targets
 
 
 class Elbo(LatentModel):
