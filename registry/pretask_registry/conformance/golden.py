@@ -6,7 +6,7 @@ file is `golden.json` in the package of the plugin's light module, or MODULE.gol
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from importlib.resources import files
 from importlib.util import find_spec
@@ -189,9 +189,17 @@ def measure_norms(model: Any, inputs: Any) -> Any:
     return model.eval()
 
 
+def with_plain_state(objective: Any, names: Collection[str]) -> None:
+    """Give the declared state values that follow from its order and shape: checks that ran before have moved it."""
+    for name, value in objective.named_buffers():
+        if name in names and value.is_floating_point():
+            value.copy_(make_plain(value))
+
+
 def fingerprint_objective(case: ObjectiveCase) -> Facts:
     """Return total and parts of the loss, with plain weights and plain features, on the first split that fits."""
     trial = case.tasks[0]
+    with_plain_state(trial.task.objective, case.component.traits.get("state", ()))
     for network in (trial.task.objective, trial.task.teacher):
         if network is not None:
             with_plain_weights(network)
