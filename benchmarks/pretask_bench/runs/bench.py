@@ -4,7 +4,7 @@ What is recorded already is found and not computed again, so that running it aga
 fails is said so and hides no other.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -194,26 +194,34 @@ def run_all(registry: Registry, planned_runs: Sequence[PlannedRun], context: "Ru
             continue
         progress = f"[{number}/{len(planned_runs)}]"
         context.say(f"{progress} {planned.task.name} on {planned.division.name}, seed {planned.seed}")
-        ended = execute_plan(registry, planned.plan, context)
+        (ended,) = execute_plans(registry, [planned.arguments], context)
         record = read(ended.path) if ended.path is not None else None
         yield RunOutcome(planned, record, ended.path, ended.refused, ended.failed)
 
 
-def execute_plan(registry: Registry, plan: Plan, context: "RunContext") -> Ended:
-    """Execute a plan; a refusal or failure is an end too.
+def execute_plans(registry: Registry, planned: Iterable[Mapping[str, Any]], context: "RunContext") -> Iterator[Ended]:
+    """Execute plans one after the other; a refusal or failure is an end too. What trains the same is begun once.
+
+    Args:
+        registry: Where names are looked up.
+        planned: The arguments of `make_plan`, from which each is made.
+        context: Where and how it happens.
 
     Raises:
         Interrupted: Ctrl-C was pressed, or a signal came.
     """
     from pretask_bench.runs.context import Interrupted
-    from pretask_bench.runs.run import run
+    from pretask_bench.runs.run import Started, finish, start_after
 
-    try:
-        return Ended(run(registry, plan, context).path)
-    except Interrupted:
-        raise
-    except Incompatible as error:
-        return Ended(refused=str(error))
-    except Exception as error:  # a plugin's, whatever it is; its record says failed
-        raise_again(error)
-        return Ended(failed=f"{type(error).__name__}: {error}")
+    started: Started | None = None
+    for arguments in planned:
+        try:
+            started = start_after(registry, make_plan(registry, **arguments), context, started)
+            yield Ended(finish(registry, started, context).path)
+        except Interrupted:
+            raise
+        except Incompatible as error:
+            yield Ended(refused=str(error))
+        except Exception as error:  # a plugin's, whatever it is; its record says failed
+            raise_again(error)
+            yield Ended(failed=f"{type(error).__name__}: {error}")

@@ -65,15 +65,16 @@ class Plan:
 
 
 def trains_the_same(plan: Plan, other: Plan) -> bool:
-    """Return whether another plan is the same but for the other data that it is measured on."""
-    return EVALUATION_DATA in other.parts and strip_transfer(plan) == strip_transfer(other)
+    """Return whether another plan is the same but for what it is measured by, and on."""
+    return strip_measuring(plan) == strip_measuring(other)
 
 
-def strip_transfer(plan: Plan) -> Plan:
-    """Return the plan without other data to measure on."""
-    parts = {name: part for name, part in plan.parts.items() if name != EVALUATION_DATA}
-    settings = {name: options for name, options in plan.settings.items() if name != EVALUATION_DATA}
-    return replace(plan, parts=parts, settings=settings)
+def strip_measuring(plan: Plan) -> Plan:
+    """Return the plan without evaluators, and without other data to measure on."""
+    measuring = {EVALUATION_DATA, *(evaluator.name for evaluator in plan.evaluators)}
+    parts = {name: part for name, part in plan.parts.items() if name not in measuring}
+    settings = {name: options for name, options in plan.settings.items() if name not in measuring}
+    return replace(plan, parts=parts, settings=settings, evaluators=())
 
 
 @dataclass

@@ -126,13 +126,21 @@ def prepare_run(plan: Plan, device: torch.device, source: EncoderSource | None =
 
 
 def prepare_measuring(prepared: PreparedRun, plan: Plan) -> PreparedRun:
-    """Return a prepared run with the other data that a plan is measured on, and the same training."""
-    evaluation_data = Remembered(plan.build(EVALUATION_DATA))
-    encoder = build_encoder_without_memory(prepared.split, prepared.build_model, prepared.train)
-    require_readable(encoder, prepared.split, evaluation_data)
-    evaluated_on = data_fields(plan, EVALUATION_DATA, evaluation_data)
-    cell = build_cell({**prepared.cell.model_dump(mode="json"), "evaluated_on": evaluated_on})
+    """Return a prepared run with what a plan is measured by and on, and the same training."""
+    evaluation_data = prepared.evaluation_data
+    if not measures_on_the_same(prepared.plan, plan):
+        evaluation_data = Remembered(plan.build(EVALUATION_DATA if EVALUATION_DATA in plan.parts else "data"))
+        encoder = build_encoder_without_memory(prepared.split, prepared.build_model, prepared.train)
+        require_readable(encoder, prepared.split, evaluation_data)
+    measured = {"evaluators": evaluator_fields(plan), "evaluated_on": evaluation_fields(plan, evaluation_data)}
+    cell = build_cell({**prepared.cell.model_dump(mode="json"), **measured})
     return replace(prepared, plan=plan, evaluation_data=evaluation_data, cell=cell)
+
+
+def measures_on_the_same(plan: Plan, other: Plan) -> bool:
+    """Return whether two plans with one training are measured on the same data."""
+    parts = [one.parts.get(EVALUATION_DATA) for one in (plan, other)]
+    return parts[0] == parts[1] and plan.options_of(EVALUATION_DATA) == other.options_of(EVALUATION_DATA)
 
 
 def require_readable(encoder: Any, split: SplitFn, evaluation_data: Data) -> None:
@@ -183,26 +191,32 @@ def make_cell(
         fitted_with: Hash of the weights of the encoder that the split was fitted with.
         begun_with: Hash of the weights that the model begins with.
     """
-    other_data = data_fields(plan, EVALUATION_DATA, evaluation_data) if EVALUATION_DATA in plan.parts else None
-    options = {
-        evaluator.id: resolve_options(evaluator, plan.options_of(evaluator.name)) for evaluator in plan.evaluators
-    }
     return build_cell(
         {
             **{part: part_fields(plan, part) for part in PARTS},
             "data": data_fields(plan, "data", data),
-            "evaluated_on": other_data,
+            "evaluated_on": evaluation_fields(plan, evaluation_data),
             "artifact": artifact,
             "fitted_with": fitted_with,
             "begun_with": begun_with,
             "task": plan.task.id if plan.task is not None else None,
-            "evaluators": options,
+            "evaluators": evaluator_fields(plan),
             "recipe": plan.recipe.as_fields(),
             "seed": plan.seed,
             "precision": plan.recipe.precision,
             "modality": data("train").observed.modality,
         }
     )
+
+
+def evaluator_fields(plan: Plan) -> dict[str, dict[str, Any]]:
+    """Return all options of the evaluators by their ids."""
+    return {evaluator.id: resolve_options(evaluator, plan.options_of(evaluator.name)) for evaluator in plan.evaluators}
+
+
+def evaluation_fields(plan: Plan, evaluation_data: Data) -> dict[str, Any] | None:
+    """Return what is recorded of other data to measure on; None where there is none."""
+    return data_fields(plan, EVALUATION_DATA, evaluation_data) if EVALUATION_DATA in plan.parts else None
 
 
 def part_fields(plan: Plan, part: str) -> dict[str, Any]:

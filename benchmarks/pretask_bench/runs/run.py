@@ -127,22 +127,32 @@ def run(registry: Registry, plan: Plan, context: RunContext) -> StoredRecord:
 def run_all(registry: Registry, plans: Sequence[Plan], context: RunContext) -> list[StoredRecord]:
     """Execute plans in this process, one after the other; see `run`.
 
-    Of those that follow one another and differ in what they are measured on alone, the first reads the data, trains and
-    scores the pretext task, and all are seen to be readable before that.
+    Of those that follow one another and differ in what they are measured by and on alone, the first reads the data,
+    trains and scores the pretext task, and all are seen to be readable before that.
     """
     refuse_ranks("a run of several plans")
     done: list[StoredRecord] = []
     started: Started | None = None
     for number, plan in enumerate(plans):
-        if started is None or not trains_the_same(started.prepared.plan, plan):
-            started = start(registry, plan, context)
-            for other in takewhile(partial(trains_the_same, plan), plans[number + 1 :]):
-                start_measuring(started, other)
-        else:
-            started = start_measuring(started, plan)
-        with hold_cell(started.prepared, context):
-            done.append(find_known(started, context) or complete(registry, started, context))
+        is_first = started is None or not trains_the_same(started.prepared.plan, plan)
+        started = start_after(registry, plan, context, started)
+        for other in takewhile(partial(trains_the_same, plan), plans[number + 1 :]) if is_first else ():
+            start_measuring(started, other)
+        done.append(finish(registry, started, context))
     return done
+
+
+def start_after(registry: Registry, plan: Plan, context: RunContext, before: Started | None) -> Started:
+    """Start a run after another one, whose data and parts it takes where both train the same."""
+    if before is None or not trains_the_same(before.prepared.plan, plan):
+        return start(registry, plan, context)
+    return start_measuring(before, plan)
+
+
+def finish(registry: Registry, started: Started, context: RunContext) -> StoredRecord:
+    """Bring a run to its end, or find its record where the store has it."""
+    with hold_cell(started.prepared, context):
+        return find_known(started, context) or complete(registry, started, context)
 
 
 def run_on_ranks(registry: Registry, plan: Plan, context: RunContext) -> StoredRecord | None:
@@ -175,7 +185,7 @@ def start(registry: Registry, plan: Plan, context: RunContext) -> Started:
 
 
 def start_measuring(started: Started, plan: Plan) -> Started:
-    """Read the data that another plan is measured on, with all else as it is in a run that trains the same."""
+    """Start what another plan is measured by and on, with all else as it is in a run that trains the same."""
     at, timer = datetime.now(UTC), StageTimer()
     with timer.stage("data"):
         prepared = prepare_measuring(started.prepared, plan)

@@ -1,4 +1,4 @@
-"""Worker: one of the processes among which the runs of a suite are divided; it carries out one run after another.
+"""Worker: one of the processes among which jobs are divided; it carries out one after another, each run by run.
 
 It is a process group of its own, so that Ctrl-C reaches the command alone, which passes it on once. Whatever it prints
 goes to the command as well, which puts whole lines on the terminal. Where the command is killed, it saves and goes.
@@ -8,13 +8,12 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
 
 import torch
 from pretask.events import StepTaken, TrainingEvent, Watcher
@@ -23,9 +22,8 @@ from pretask_registry import Registry
 from pretask_registry.quiet import has_threads_of_plugins
 
 from pretask_bench.cli.streams import unfailing_streams
-from pretask_bench.runs.bench import Ended, execute_plan
+from pretask_bench.runs.bench import execute_plans
 from pretask_bench.runs.context import Interrupted, RunContext
-from pretask_bench.runs.plan import make_plan
 
 REPORT_SECONDS = 0.5  # between two reports of how training goes
 
@@ -47,10 +45,11 @@ class NeedsMemory:
 def work(
     connection: Connection, output: Connection, files: tuple[Path, ...], context: RunContext, threads: int
 ) -> None:
-    """Carry out the runs that come over a connection until None comes; send how each goes and ends.
+    """Carry out the jobs that come over a connection until None comes; send how each goes and ends.
 
     Args:
-        connection: Gives the arguments of `make_plan`; takes Said, StepTaken, NeedsMemory and Ended.
+        connection: Gives jobs, as the arguments of `make_plan` for each run; takes Said, StepTaken, NeedsMemory, and
+            Ended of every run.
         output: Takes all that is printed.
         files: Python files that are plugins for this command.
         context: Where and how runs happen.
@@ -92,17 +91,13 @@ def carry_out_all(connection: Connection, files: tuple[Path, ...], context: RunC
         watch=lambda title: report_steps(connection),
         take_memory=lambda needed: wait_for_memory(connection, needed),
     )
-    while (arguments := connection.recv()) is not None:
+    while (planned := connection.recv()) is not None:
         try:
-            send(connection, carry_out(registry, arguments, context))
+            for ended in execute_plans(registry, planned, context):
+                send(connection, ended)
         except Interrupted as error:
             context.say(str(error))
             return
-
-
-def carry_out(registry: Registry, arguments: Mapping[str, Any], context: RunContext) -> Ended:
-    """Carry out the run of a plan that is made anew here, since a plan holds parts that only this process has."""
-    return execute_plan(registry, make_plan(registry, **arguments), context)
 
 
 def send(connection: Connection, message: object) -> None:

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-from dataclasses import replace
 from io import StringIO
 from multiprocessing import Pipe, current_process
 from pathlib import Path
@@ -16,10 +15,9 @@ from pretask.progress import make_bars
 from pretask_bench.cli.main import invoke
 from pretask_bench.records.store import read_all
 from pretask_bench.runs import suites
-from pretask_bench.runs.bench import plan_suite
 from pretask_bench.runs.context import RunContext
 from pretask_bench.runs.display import Bars, Lines
-from pretask_bench.runs.jobs import Jobs, Worker, order_runs
+from pretask_bench.runs.jobs import Job, Jobs, Worker, order_jobs
 from pretask_bench.runs.suites import Suite, SuiteFile, fix_options
 from pretask_registry import Registry
 from rich.console import Console
@@ -143,9 +141,10 @@ def test_whatever_becomes_of_a_run_the_others_go_on_and_lines_are_whole(
 
 def test_a_run_waits_until_the_memory_of_those_beside_it_leaves_enough(tmp_path: Path) -> None:
     said: list[str] = []
-    jobs = Jobs([], RunContext(tmp_path, torch.device("cpu")), 1, (), Lines(said.append), memory=100)
+    cpu = torch.device("cpu")
+    jobs = Jobs([], RunContext(tmp_path, cpu), 1, (), Lines(said.append), (cpu,), memory=100)
     pipes = [Pipe() for _ in range(3)]
-    jobs.workers = [Worker(current_process(), ours, ours) for ours, _ in pipes]
+    jobs.workers = [Worker(current_process(), ours, ours, cpu) for ours, _ in pipes]
 
     def ask(number: int, needed: int) -> None:
         jobs.workers[number].needed, jobs.workers[number].waits = needed, True
@@ -167,11 +166,8 @@ def test_a_run_waits_until_the_memory_of_those_beside_it_leaves_enough(tmp_path:
 
 
 def test_runs_of_other_data_go_first() -> None:
-    registry = Registry.load()
-    suite = read_tiny_suite(registry, "")
-    planned = plan_suite(registry, suite, tasks=["vae"])
-    other = [replace(run, division=run.division.model_copy(update={"name": "other"})) for run in planned]
-    assert order_runs([*planned, replace(planned[0], plan=None), *other]) == [0, 3, 1, 4]
+    lanes = ("digits", "digits", "digits", "other", "other")
+    assert order_jobs([Job((), (), lane, ()) for lane in lanes]) == [0, 3, 1, 4, 2]
 
 
 @pytest.mark.parametrize("columns", [40, 80, 200])
