@@ -88,6 +88,8 @@ class Verbs(click.Group):
         "run": "Pretrain TASK (or --split, --objective and --model), measure the "
         "encoder, write a record, show a table.",
         "bench": "Run the tasks of SUITE, each beside its references; exit code 1 where one failed.",
+        "sweep": "Run the cells of GRID.toml that are not recorded, what they share once; "
+        "exit code 1 where one failed.",
         "board": "Write the leaderboard of SUITE from RECORDS, folders or files; runs/records where none is named.",
         "compat": "Say which splits, objectives and models fit each other, by modality.",
         "data": "Data sets: list, describe, fingerprint.",
@@ -109,6 +111,7 @@ class Verbs(click.Group):
     with_files = (
         "run",
         "bench",
+        "sweep",
         "rerun",
         "export",
         "generate",

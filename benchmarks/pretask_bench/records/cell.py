@@ -1,8 +1,8 @@
 """Cell: what determines the numbers of a run, and its names."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from hashlib import sha256
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import (
     Field,
@@ -10,6 +10,8 @@ from pydantic import (
 
 from pretask_bench.records.canonical import canonical_bytes
 from pretask_bench.records.field_types import Count, ExtendedModel, Hash, Id, Name, Options, StrictModel
+
+MEASURING = frozenset({"evaluators", "evaluated_on"})  # fields of a cell that say by what and on what it is measured
 
 
 class Part(StrictModel):
@@ -79,10 +81,14 @@ def cell_key(cell: Cell, without: Collection[str] = ()) -> str:
         cell: Fields that are None do not count, so that a field added later leaves old keys as they are.
         without: Fields to leave out: {"seed", "artifact"} name what is averaged over seeds, {"evaluators"} an encoder.
     """
-    fields = cell.model_dump(mode="json", exclude=set(without))
+    return key_of_fields(cell.model_dump(mode="json", exclude=set(without)))
+
+
+def key_of_fields(fields: Mapping[str, Any]) -> str:
+    """Return the key of a cell by its fields as JSON holds them."""
     return sha256(canonical_bytes({name: fact for name, fact in fields.items() if fact is not None})).hexdigest()
 
 
 def training_cell_key(cell: Cell) -> str:
     """Return the name of what determines the trained weights, whatever they are measured by."""
-    return cell_key(cell, without={"evaluators", "evaluated_on"})
+    return cell_key(cell, without=MEASURING)

@@ -12,16 +12,15 @@ from typing import Any
 
 from pretask.errors import PretaskError
 from pretask.recipe import Recipe
-from pretask_registry import Registered, Registry, fill_options, read_options, resolve_options
+from pretask_registry import Registered, Registry, fill_options, resolve_options
 
 from pretask_bench.records.canonical import as_plain, canonical_bytes
 from pretask_bench.records.cell import Cell, Part
 from pretask_bench.records.record import Record
-from pretask_bench.runs.plan import RECIPE, path_options
+from pretask_bench.runs.plan import OPTIONS_OF_RECIPE, RECIPE, path_options
 
 CHOSEN = ("split", "objective", "model")  # parts that a suite leaves free
 MAX_FAULT_CHARACTERS = 300
-OPTIONS_OF_RECIPE = read_options(Recipe, by_keyword=False)
 
 
 @dataclass(frozen=True)

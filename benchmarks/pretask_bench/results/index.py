@@ -20,6 +20,7 @@ from pretask.errors import PretaskError
 from pydantic import ValidationError
 
 from pretask_bench.records.cell import Cell, DataPart, cell_key
+from pretask_bench.records.code import code_key
 from pretask_bench.records.encoders import TRAINED
 from pretask_bench.records.measured import EvaluationResult, Pretext, WithMetrics
 from pretask_bench.records.metrics import declared_metrics
@@ -28,11 +29,13 @@ from pretask_bench.records.store import Refused, enter, find_stores, list_files,
 from pretask_bench.results.groups import SEEDLESS, seedless_key
 from pretask_bench.results.pretext import headline_metrics
 
-FORMAT = 5  # of a summary row; another one is another file
+FORMAT = 6  # of a summary row; another one is another file
 LOCK_SECONDS = 10.0  # seconds for another writer
 BATCH_RECORDS = 500  # records between two commits, so that a stopped reader has not read in vain
 REBUILD = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_FORMAT}
-TABLE = "CREATE TABLE IF NOT EXISTS summaries (name TEXT PRIMARY KEY, key TEXT, summary TEXT, checksum INTEGER)"
+TABLE = (
+    "CREATE TABLE IF NOT EXISTS summaries (name TEXT PRIMARY KEY, key TEXT, code TEXT, summary TEXT, checksum INTEGER)"
+)
 
 
 @dataclass(frozen=True)
@@ -43,10 +46,12 @@ class SummaryRow:
         key: Key of its cell without the seed, made of options that `record` leaves out.
         record: With its headline numbers alone, and without items, options, code, pictures and most of its
             provenance.
+        code: Key of its code.
     """
 
     key: str
     record: Record
+    code: str = ""
 
 
 class DamagedEntry(Exception):
@@ -147,8 +152,8 @@ def load_keys(index: Path) -> dict[str, str]:
     if not index.is_file():
         return {}
     with suppress(sqlite3.Error), closing(sqlite3.connect(index, timeout=LOCK_SECONDS)) as file:
-        entries = file.execute("SELECT name, key, summary, checksum FROM summaries").fetchall()
-        return {name: key for name, key, summary, kept_sum in entries if checksum(key, summary) == kept_sum}
+        entries = file.execute("SELECT name, key, code, summary, checksum FROM summaries").fetchall()
+        return {name: entry[0] for name, *entry, kept_sum in entries if checksum(*entry) == kept_sum}
     return {}
 
 
@@ -174,8 +179,8 @@ def load(index: Path, names: Collection[str]) -> dict[str, SummaryRow]:
         return {}
     try:
         with closing(sqlite3.connect(index, timeout=LOCK_SECONDS)) as file:
-            entries = file.execute("SELECT name, key, summary, checksum FROM summaries").fetchall()
-        return {name: parse_entry(key, summary, kept_sum) for name, key, summary, kept_sum in entries if name in names}
+            entries = file.execute("SELECT name, key, code, summary, checksum FROM summaries").fetchall()
+        return {name: parse_entry(*entry) for name, *entry in entries if name in names}
     except (DamagedEntry, ValidationError):
         remove(index)
     except sqlite3.Error as error:
@@ -184,30 +189,30 @@ def load(index: Path, names: Collection[str]) -> dict[str, SummaryRow]:
     return {}
 
 
-def parse_entry(key: str, summary: str, kept_sum: int) -> SummaryRow:
+def parse_entry(key: str, code: str, summary: str, kept_sum: int) -> SummaryRow:
     """Return one entry; raises DamagedEntry where it is not what was written."""
-    if checksum(key, summary) != kept_sum:
+    if checksum(key, code, summary) != kept_sum:
         raise DamagedEntry
-    return SummaryRow(key, Record.model_validate_json(summary))
+    return SummaryRow(key, Record.model_validate_json(summary), code)
 
 
-def checksum(key: str, summary: str) -> int:
+def checksum(key: str, code: str, summary: str) -> int:
     """Return the checksum of an entry: SQLite itself does not notice a flipped bit in a text."""
-    return crc32(f"{key} {summary}".encode())
+    return crc32(f"{key} {code} {summary}".encode())
 
 
 def save(index: Path, new: Mapping[str, SummaryRow]) -> None:
     """Add to an index; where that cannot be done the next reader reads again."""
     entries = [  # defaults included: what is not there is copied by its model, which takes longer than to read it
-        (name, summary.key, summary.record.model_dump_json()) for name, summary in new.items()
+        (name, summary.key, summary.code, summary.record.model_dump_json()) for name, summary in new.items()
     ]
     with suppress(sqlite3.Error, OSError):
         index.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(index, timeout=LOCK_SECONDS)) as file, file:
             file.execute(TABLE)
             file.executemany(
-                "INSERT OR REPLACE INTO summaries VALUES (?, ?, ?, ?)",
-                [(name, key, summary, checksum(key, summary)) for name, key, summary in entries],
+                "INSERT OR REPLACE INTO summaries VALUES (?, ?, ?, ?, ?)",
+                [(name, *entry, checksum(*entry)) for name, *entry in entries],
             )
 
 
@@ -234,7 +239,7 @@ def summarize(record: Record) -> SummaryRow:
         "note": None,
         "code": {},
     }
-    return SummaryRow(seedless_key(record), record.model_copy(update=changes))
+    return SummaryRow(seedless_key(record), record.model_copy(update=changes), code_key(record.code))
 
 
 def summarize_cell(cell: Cell) -> Cell:

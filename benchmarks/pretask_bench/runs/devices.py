@@ -45,6 +45,20 @@ def find_device(name: str, threads: int | None = None) -> "torch.device":
     return device
 
 
+def list_devices(name: str, threads: int | None = None) -> "tuple[torch.device, ...]":
+    """Return the devices that a user names for runs side by side: all GPUs for `cuda`, and for `auto` if there are any.
+
+    Raises:
+        Unknown: There is no such device.
+    """
+    import torch
+
+    device = find_device(name, threads)
+    if device.type != "cuda" or device.index is not None:
+        return (device,)
+    return tuple(torch.device("cuda", number) for number in range(torch.cuda.device_count()))
+
+
 def choose_threads(threads: int | None) -> None:
     """Set the processor's threads: never more than there are cores for this process, unless they are asked for.
 

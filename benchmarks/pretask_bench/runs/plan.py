@@ -26,6 +26,7 @@ PARTS = ("data", "split", "objective", "model")
 EVALUATION_DATA = "on"  # the part that is other data, for the evaluators
 KINDS = {**{part: part for part in PARTS}, EVALUATION_DATA: "data"}
 RECIPE = "recipe"
+OPTIONS_OF_RECIPE = read_options(Recipe, by_keyword=False)
 COMMON_PRESETS: Mapping[str, Mapping[str, Any]] = {"bf16": {"recipe.precision": "bf16"}}  # that every task has
 
 
@@ -149,11 +150,7 @@ def make_plan(
     found_parts = find_parts(registry, plan_settings.parts)
     found_evaluators = tuple(registry.find("evaluator", name) for name in evaluators)
     check_prefixes(plan_settings, [*found_parts, RECIPE, *(evaluator.name for evaluator in found_evaluators)])
-    recipe = Recipe(
-        **fill_options(
-            "the recipe", RECIPE, read_options(Recipe, by_keyword=False), plan_settings.options.get(RECIPE, {})
-        )
-    )
+    recipe = Recipe(**fill_options("the recipe", RECIPE, OPTIONS_OF_RECIPE, plan_settings.options.get(RECIPE, {})))
     name = found_task.name if found_task is not None else "-".join(found_parts[part].name for part in PARTS[1:])
     return Plan(name, found_task, found_parts, found_evaluators, plan_settings.options, recipe, seed, fit_with, init)
 

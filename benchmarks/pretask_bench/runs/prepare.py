@@ -194,19 +194,26 @@ def make_cell(
     return build_cell(
         {
             **{part: part_fields(plan, part) for part in PARTS},
+            **recipe_fields(plan),
             "data": data_fields(plan, "data", data),
             "evaluated_on": evaluation_fields(plan, evaluation_data),
             "artifact": artifact,
             "fitted_with": fitted_with,
             "begun_with": begun_with,
-            "task": plan.task.id if plan.task is not None else None,
             "evaluators": evaluator_fields(plan),
-            "recipe": plan.recipe.as_fields(),
-            "seed": plan.seed,
-            "precision": plan.recipe.precision,
             "modality": data("train").observed.modality,
         }
     )
+
+
+def recipe_fields(plan: Plan) -> dict[str, Any]:
+    """Return what is recorded of a plan beside its parts and data."""
+    return {
+        "task": plan.task.id if plan.task is not None else None,
+        "recipe": plan.recipe.as_fields(),
+        "seed": plan.seed,
+        "precision": plan.recipe.precision,
+    }
 
 
 def evaluator_fields(plan: Plan) -> dict[str, dict[str, Any]]:

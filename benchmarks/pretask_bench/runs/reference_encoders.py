@@ -36,8 +36,8 @@ from pretask.protocols import averages_views
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pretask_bench.records.encoders import INITIAL, REFERENCE_ENCODERS
-from pretask_bench.runs.plan import split_names
+from pretask_bench.records.encoders import INITIAL, RAW, REFERENCE_ENCODERS
+from pretask_bench.runs.plan import Plan, split_names
 
 MAX_NUMBERS = 1024  # of a raw input, at most, over all views
 MAX_ONE_HOT_VOCABULARY = 4096  # of a vocabulary, at most, for single positions: each is as wide as that
@@ -205,6 +205,19 @@ def choose_label(samples: Samples, wanted: Iterable[str]) -> str:
             "Leave supervised out of --baselines, or use data with classes.",
         )
     return next((name for name in wanted if name in known), known[0])
+
+
+def required_references(plan: Plan, references: Iterable[str]) -> set[str]:
+    """Return which of these encoders a record must have: raw input may have been left out, an objective has none.
+
+    Args:
+        plan: Of the run.
+        references: Encoders that are asked for.
+    """
+    if all(evaluator.component.traits["needs"] == "objective" for evaluator in plan.evaluators):
+        return set()
+    begins_and_learns = plan.init is not None and plan.recipe.steps > 0
+    return {*references} - {RAW} - (set() if begins_and_learns else {INITIAL})
 
 
 def parse_references(text: str, begun: bool = False) -> tuple[str, ...]:

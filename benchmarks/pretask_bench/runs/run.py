@@ -25,7 +25,6 @@ from pretask_bench.artifacts.save import save_encoder, save_record
 from pretask_bench.artifacts.task_file import PICTURES, TASK
 from pretask_bench.records.cell import Cell, cell_key
 from pretask_bench.records.code import changed_modules, list_changes
-from pretask_bench.records.encoders import INITIAL, RAW
 from pretask_bench.records.measured import Declaration, EvaluationResult, Pretext
 from pretask_bench.records.metrics import as_declaration
 from pretask_bench.records.provenance import collect
@@ -48,6 +47,7 @@ from pretask_bench.runs.prepare import (
 )
 from pretask_bench.runs.probing import find_file, read_probed
 from pretask_bench.runs.ranks import count_ranks, join_group, leave_group, own_rank, refuse_ranks, share_decision
+from pretask_bench.runs.reference_encoders import required_references
 from pretask_bench.runs.stages import (
     PRETRAIN,
     evaluate_encoders,
@@ -209,7 +209,8 @@ def find_known(started: Started, context: RunContext) -> StoredRecord | None:
     if context.again:
         return None
     prepared, code = started.prepared, started.prepared.code
-    known = find_record(context.store, prepared.cell, code, required_references(started, context))
+    references = required_references(prepared.plan, (*context.references, *(one.label for one in started.given)))
+    known = find_record(context.store, prepared.cell, code, references)
     if known is not None and known.record.code == code:
         mend_folder(prepared, known.record, context)
         context.say(f"already recorded: {known.path} (--again runs it anew){name_untaken(known.record, context)}")
@@ -351,15 +352,6 @@ def describe_provenance(started: Started, context: RunContext, findings: Finding
         stages=started.timer.stages,
         distributions=sorted(plugins),
     )
-
-
-def required_references(started: Started, context: RunContext) -> set[str]:
-    """Return the references that a record must have; raw input may have been left out, and an objective has none."""
-    plan = started.prepared.plan
-    if all(evaluator.component.traits["needs"] == "objective" for evaluator in plan.evaluators):
-        return set()
-    given = {one.label for one in started.given}
-    return {*context.references} - {RAW} - ({INITIAL} if plan.recipe.steps == 0 else set()) | given
 
 
 def find_record(store: Path, cell: Cell, code: Mapping[str, str], references: Collection[str]) -> StoredRecord | None:

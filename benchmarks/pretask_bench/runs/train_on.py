@@ -15,10 +15,10 @@ from pretask_registry import fill_options
 
 from pretask_bench.artifacts.task_file import RECORD
 from pretask_bench.records.cell import Cell, training_cell_key
-from pretask_bench.records.cells import OPTIONS_OF_RECIPE
 from pretask_bench.records.code import Code, code_key
 from pretask_bench.records.record import parse_record
 from pretask_bench.runs.context import RunContext
+from pretask_bench.runs.plan import OPTIONS_OF_RECIPE
 from pretask_bench.runs.prepare import PreparedRun
 from pretask_bench.runs.probing import take_probed
 from pretask_bench.runs.ranks import count_ranks
