@@ -9,7 +9,7 @@ import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, fields
-from functools import cache
+from functools import cache, lru_cache
 from inspect import get_annotations
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -151,7 +151,20 @@ def read_interval(annotation: Any) -> Interval | None:
     >>> read_interval(Fraction), read_interval(int)
     (Interval(gt=None, ge=0, lt=None, le=1), None)
     """
-    marks = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
+    return None if get_origin(annotation) is not Annotated else read_marks(get_args(annotation)[1:])
+
+
+def read_marks(marks: tuple[Any, ...]) -> Interval | None:
+    """Return the range that the marks of an annotation declare; None if they declare none."""
+    try:
+        return join_marks(marks)
+    except TypeError:  # of marks without a hash
+        return join_marks.__wrapped__(marks)
+
+
+@lru_cache(maxsize=1024)
+def join_marks(marks: tuple[Any, ...]) -> Interval | None:
+    """Return the same of marks that have a hash: plans of thousands of runs ask for the same few."""
     bounds = [bound for mark in marks for bound in expand(mark)]
     found = {BOUNDS[type(bound)]: getattr(bound, BOUNDS[type(bound)]) for bound in bounds if type(bound) in BOUNDS}
     return Interval(**found) if found or any(isinstance(mark, Interval) for mark in marks) else None
