@@ -7,7 +7,7 @@ extraction   features of all layers, beside the bare forward pass
 data         photographs decoded once, beside decoding in every epoch
 propagation  masks carried on in blocks, beside all affinities
 startup      whole commands, beside Python alone
-growth       probe, results and board by the size of what they are given
+growth       probe, results, board and sweep --plan by the size of what they are given
 compat       how long 216,000 combinations of parts are filtered
 
 Those are measured where nothing is named. What needs somebody else's library is named, in an environment of its own

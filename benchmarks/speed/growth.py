@@ -1,7 +1,7 @@
 """Growth: how CPU time grows with what is given, and the exponent of the power law that fits it.
 
-The probe with samples and with the width of features, `results` (from its index) and `board` with records. Between two
-sizes the exponent is the slope of log seconds over log size, of all sizes by least squares, once the seconds of the
+The probe with samples and with the width of features, `results` (from its index) and `board` with records, and
+`sweep --plan` with cells, none and all of which are recorded. Between two sizes the exponent is the slope of log seconds over log size, of all sizes by least squares, once the seconds of the
 smallest start (no record at all) are taken off.
 """
 
@@ -18,15 +18,17 @@ from typing import Any
 import torch
 from pretask_plugins.evaluators.probes.logistic import fit_grid
 
-from benchmarks.speed.many_records import write_records
+from benchmarks.speed.many_records import record_grid, write_records
 from benchmarks.speed.startup import PRETASK, RECORDS, start_process
 
 RECORD_COUNTS = (300, 1000, 3000, 10_000)
+CELL_COUNTS = (100, 1000, 10_000)
 SAMPLES, WIDTHS = (2500, 5000, 10_000, 20_000), (64, 128, 256, 512)
 FIXED_SAMPLES, FIXED_WIDTH, CLASSES = 5000, 128, 10
 REGULARIZERS = tuple(10 ** (-6 + 11 * place / 44) for place in range(45))
 REPEATS = 3
 GOALS = {"results": 3.0, "board": 10.0}  # seconds of 10,000 records
+PLAN_GOAL = 5.0  # seconds of 10,000 cells
 
 
 def measure_growth(
@@ -34,6 +36,7 @@ def measure_growth(
     samples: Sequence[int] = SAMPLES,
     widths: Sequence[int] = WIDTHS,
     repeats: int = REPEATS,
+    cells: Sequence[int] = CELL_COUNTS,
 ) -> dict[str, Any]:
     """Return seconds by size, and the exponent, of everything that is measured."""
     measured = {
@@ -46,6 +49,10 @@ def measure_growth(
         for name, seconds in time_records(Path(folder), counts).items():
             measured[name] = {**fit_growth(seconds, start=seconds[0]), "goal": GOALS[name]}
             measured[name]["met"] = seconds[max(counts)] <= GOALS[name]
+            print_growth(name, measured[name])
+        for name, seconds in time_plans(Path(folder) / "sweeps", cells).items():
+            measured[name] = {**fit_growth(seconds, start=seconds[1]), "goal": PLAN_GOAL}
+            measured[name]["met"] = seconds[max(cells)] <= PLAN_GOAL
             print_growth(name, measured[name])
     return measured
 
@@ -84,6 +91,27 @@ def time_records(folder: Path, counts: Sequence[int]) -> dict[str, dict[int, flo
         start_process((*PRETASK, *commands["results"]), str(folder))
         for name, command in commands.items():
             taken[name][count] = start_process((*PRETASK, *command), str(folder))[0]
+    return taken
+
+
+def time_plans(folder: Path, counts: Sequence[int]) -> dict[str, dict[int, float]]:
+    """Return CPU seconds of planning grids by cells, with an empty store and with one that has a record of each.
+
+    Of a single cell first, which is what a start takes. A grid has five seeds and two evaluators for every rate.
+    """
+    folder.mkdir()
+    taken: dict[str, dict[int, float]] = {"sweep --plan, new": {}, "sweep --plan, done": {}}
+    for count in (1, *counts):
+        grid = folder / f"{count}.toml"
+        rates = ", ".join(f"{1e-3 + 1e-6 * number}" for number in range(max(1, count // 10)))
+        rest = 'seeds = 5\n[axes]\nevaluate = ["knn", "ridge"]\n' if count > 1 else "[axes]\n"
+        fixed = '[fixed]\ntask = "vae"\npreset = "small"\ndata = "digits"\n'
+        grid.write_text(f'{rest}"recipe.lr" = [{rates}]\n{fixed}')
+        for name in taken:
+            command = (*PRETASK, "sweep", str(grid), "--plan", "--out", str(folder / f"{count}"))
+            start_process(command, str(folder))
+            taken[name][count] = start_process(command, str(folder))[0]
+            record_grid(grid, folder / f"{count}" / "records")
     return taken
 
 

@@ -13,7 +13,15 @@ from typing import Any
 
 import numpy as np
 from pretask_bench.records.canonical import canonical_bytes
-from pretask_bench.records.encoders import TRAINED
+from pretask_bench.records.encoders import RANDOM, RAW, TRAINED
+from pretask_bench.records.record import build_record
+from pretask_bench.records.store import write
+from pretask_bench.sweeps.grid import read_grid
+from pretask_bench.sweeps.ledger import Ledger
+from pretask_bench.sweeps.planning import Planner
+from pretask_registry import Registry
+
+from benchmarks.speed.startup import RECORDS
 
 SEEDS = 3  # records of an entry
 CHANGED = 0.05  # part of the test items whose answer is drawn anew
@@ -33,6 +41,21 @@ def write_records(folder: Path, measured: Path, count: int, first: int = 0) -> N
     for number in range(first, first + count):
         content = canonical_bytes(vary(json.loads(templates[number % len(templates)]), number // len(templates)))
         (folder / f"{sha256(content).hexdigest()}.json").write_bytes(content)
+
+
+def record_grid(grid: Path, folder: Path) -> None:
+    """Write a record of every cell of a grid, with the numbers of another one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    template = json.loads(next(iter(sorted(RECORDS.glob("*.json")))).read_text())
+    for cell in Planner(Registry.load(), read_grid(grid), folder, Ledger(folder)).plan():
+        assert cell.described is not None
+        rows = [
+            {"encoder": encoder, "evaluator": evaluator, "metrics": {"accuracy": 0.5}}
+            for evaluator in cell.described.fields["evaluators"]
+            for encoder in (TRAINED, RANDOM, RAW)
+        ]
+        fields = {"cell": cell.described.fields, "code": cell.described.code, "results": rows, "pretext": None}
+        write(folder, build_record({**template, **fields, "declared": {}, "duplicates": {}}))
 
 
 def vary(record: dict[str, Any], number: int) -> Mapping[str, Any]:

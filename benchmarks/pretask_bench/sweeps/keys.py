@@ -49,10 +49,18 @@ def stage_keys(cell: Mapping[str, Any], training_code: str, code: str, reference
         code: Key of the code that trains and measures.
         references: Encoders that are measured beside the trained one.
     """
-    training = key_of_fields({name: fact for name, fact in cell.items() if name not in MEASURING})
-    pretrain = join_keys(training, training_code)
+    return later_keys(pretrain_key(cell, training_code), cell, code, references)
+
+
+def later_keys(pretrain: str, cell: Mapping[str, Any], code: str, references: tuple[str, ...]) -> StageKeys:
+    """Return the keys of a cell's stages after the one of its training."""
     features = join_keys(pretrain, cell.get("evaluated_on") or cell["data"])
     return StageKeys(pretrain, features, join_keys(features, cell["evaluators"], code, sorted(references)))
+
+
+def pretrain_key(cell: Mapping[str, Any], training_code: str) -> str:
+    """Return the key of what determines the trained weights."""
+    return join_keys(key_of_fields({name: fact for name, fact in cell.items() if name not in MEASURING}), training_code)
 
 
 def join_keys(*facts: Any) -> str:
@@ -79,6 +87,19 @@ class DescribedCell:
     code_key: str
 
 
+@dataclass(frozen=True)
+class Kept:
+    """A value that was settled, and what it was settled from, which must live as long: it is known by where it lies.
+
+    Args:
+        origin: What it was settled from.
+        value: The value.
+    """
+
+    origin: Any
+    value: Any
+
+
 @dataclass
 class Describer:
     """Describes cells, and keeps what many of them have in common.
@@ -102,7 +123,10 @@ class Describer:
         fields = self.cell_fields(plan)
         training = self.find_code(plan, measures=False)
         code = self.find_code(plan, measures=True)
-        keys = stage_keys(fields, self.hash_of(training), self.hash_of(code), self.references)
+        trained = {name: fact for name, fact in fields.items() if name not in MEASURING}
+        what = ("pretrain", self.hash_of(training), plan.seed, *map(id, trained.values()))
+        pretrain = self.once(what, lambda: Kept(trained, pretrain_key(trained, self.hash_of(training)))).value
+        keys = later_keys(pretrain, fields, self.hash_of(code), self.references)
         key = key_of_fields({name: fact for name, fact in fields.items() if name not in SEEDLESS})
         return DescribedCell(fields, key, keys, code, self.hash_of(code))
 
@@ -112,7 +136,8 @@ class Describer:
         data = self.data(plan, "data")
         return {
             **{part: self.part(plan, part) for part in PARTS},
-            **as_plain(recipe_fields(plan)),
+            **self.once(("recipe", id(plan.recipe)), lambda: Kept(plan.recipe, as_plain(recipe_fields(plan)))).value,
+            "seed": plan.seed,
             "data": data["fields"],
             "evaluated_on": on["fields"] if on is not None else None,
             "fitted_with": self.once(("fit_with", plan.fit_with), lambda: find_fitted_with(plan.fit_with)),

@@ -11,7 +11,7 @@ from pretask_registry import Registry
 from pretask_bench.records.code import changed_modules, list_changes
 from pretask_bench.records.ids import short_name
 from pretask_bench.records.store import read
-from pretask_bench.runs.plan import KINDS, Plan, make_plan
+from pretask_bench.runs.plan import KINDS, Plan, PlanSettings, make_plan
 from pretask_bench.runs.reference_encoders import required_references
 from pretask_bench.sweeps.grid import EVALUATE, PLACES, PRESET, SEED, TASK, Choices, Combination, GridFile, expand
 from pretask_bench.sweeps.keys import DescribedCell, Describer, find_once
@@ -157,15 +157,32 @@ class Planner:
         )
 
     def make_plan(self, arguments: Mapping[str, Any]) -> Plan:
-        """Return the plan of a cell; whether its parts fit is settled once for all cells that have them."""
+        """Return the plan of a cell: of those that differ in seed and evaluators alone what they share is made once."""
+        evaluators = tuple(self.registry.find("evaluator", name) for name in arguments["evaluators"])
+        measuring = {evaluator.name for evaluator in evaluators}
+        own, shared = dict[str, Any](), dict[str, Any]()
+        for name, value in arguments["settings"].items():
+            (own if name.partition(".")[0] in measuring else shared)[name] = value
+        plan = self.make_shared_plan({**arguments, "settings": shared, "evaluators": (), "seed": 0})
+        settings = PlanSettings(options={name: dict(options) for name, options in plan.settings.items()})
+        settings.add(own)
+        return replace(plan, evaluators=evaluators, settings=settings.options, seed=arguments["seed"])
+
+    def make_shared_plan(self, arguments: Mapping[str, Any]) -> Plan:
+        """Return the plan of cells that have these arguments in common."""
         structure = (arguments["task"], arguments["preset"], *sorted(arguments["parts"].items()))
-        if structure in self.misfits:
-            raise Incompatible(self.misfits[structure])
-        try:
-            return make_plan(self.registry, **arguments)
-        except Incompatible as error:
-            self.misfits[structure] = str(error)
-            raise
+
+        def make() -> Plan:
+            if structure in self.misfits:
+                raise Incompatible(self.misfits[structure])
+            try:
+                return make_plan(self.registry, **arguments)
+            except Incompatible as error:
+                self.misfits[structure] = str(error)
+                raise
+
+        plan: Plan = self.describer.once(("plan", repr(arguments)), make)
+        return plan
 
     def find(self, number: int, plan: Plan, described: DescribedCell | None) -> Found:
         """Return what becomes of a cell whose plan stands."""
