@@ -1,8 +1,9 @@
 """Growth: how CPU time grows with what is given, and the exponent of the power law that fits it.
 
 The probe with samples and with the width of features, `results` (from its index) and `board` with records, and
-`sweep --plan` with cells, none and all of which are recorded. Between two sizes the exponent is the slope of log seconds
-over log size, of all sizes by least squares, once the seconds of the smallest start (no record at all) are taken off.
+`sweep --plan` with cells, none and all of which are recorded. Between two sizes the exponent is the slope of log
+seconds over log size, of all sizes by least squares, once the seconds of the smallest start (no record at all) are
+taken off.
 """
 
 import json
