@@ -2,9 +2,12 @@
 
     python -m benchmarks.speed.word_vectors prepare FOLDER --corpus GUTENBERG --questions GENSIM_TEST_DATA
     python -m benchmarks.speed.gensim_vectors FOLDER            # in an environment with gensim
+    python -m benchmarks.speed.word_vectors choose FOLDER
     python -m benchmarks.speed.word_vectors train FOLDER
     python -m benchmarks.speed.word_vectors compare FOLDER
 
+The rates of skip-gram and CBOW are chosen by their loss on the end of the training part, before anything is compared;
+GloVe has the paper's rate.
 Scores of all vectors are computed by the evaluators' own functions over the same vocabulary; gensim's scores of its
 vectors stand beside them, so that the two ways to score can be compared as well.
 Axes: none.
@@ -23,6 +26,7 @@ import numpy as np
 import torch
 from pretask import Recipe
 from pretask.composition import compose
+from pretask.pretext_score import held_out_loss
 from pretask.training import train
 from pretask_plugins.data.text.text import Text
 from pretask_plugins.evaluators.words.analogy import answer, read_questions
@@ -41,8 +45,10 @@ from pretask_plugins.shared.correlation import spearman
 WIDTH, LENGTH, VOCABULARY = 100, 128, 8192
 CPU = torch.device("cpu")
 FILES = ("wordsim353.tsv", "simlex999.txt", "questions-words.txt")
-EPOCHS = {"skip-gram": 10, "cbow": 10, "glove": 10}
-BATCH = {"skip-gram": 64, "cbow": 64, "glove": 64}
+EPOCHS = {"skip-gram": 5, "cbow": 5, "glove": 25}
+BATCH = {"skip-gram": 64, "cbow": 64, "glove": 256}  # rows
+RATES = (3e-3, 1e-2, 3e-2, 1e-1)  # of Adam
+CHOSEN_ON, CHOSEN_BY = 3000, 500  # rows at the beginning to learn from, and at the end to be scored on
 GLOVE_PAIRS = 5.8 * LENGTH  # of a row, by their weight
 GLOVE_RATE, X_MAX = 0.05, 10.0
 PLAIN = {"weight_decay": 0.0, "warmup": 0.0, "clip": 0.0, "channels_last": False}
@@ -72,8 +78,15 @@ def prepare(folder: Path, corpus: Path, questions: Path) -> None:
         shutil.copy(questions / file, folder / file)
 
 
-def build(name: str, samples: Any, seed: int, lr: float | None = None) -> tuple[Any, float]:
-    """Return a task on the samples, and the seconds in which its split was fitted."""
+def build(name: str, samples: Any, seed: int, lr: float = 0.0) -> tuple[Any, float]:
+    """Return a task on the samples, and the seconds in which its split was fitted.
+
+    Args:
+        name: Of the method.
+        samples: To learn from.
+        seed: Of its weights.
+        lr: Of Adam.
+    """
     parts: Mapping[str, Any] = {
         "skip-gram": (SkipGram(contexts=6), Embedding, lambda *specs: NegativeSampling(*specs, negatives=0)),
         "cbow": (Cbow(), BagOfWords, lambda *specs: NegativeSampling(*specs, negatives=0)),
@@ -88,13 +101,13 @@ def build(name: str, samples: Any, seed: int, lr: float | None = None) -> tuple[
     recipe = (
         Recipe(
             optimizer="adagrad",
-            lr=lr or 1.0,
+            lr=1.0,
             schedule="constant",
             initial_accumulator=(2 / (GLOVE_RATE * batch * GLOVE_PAIRS)) ** 2,
             **budget,
         )
         if name == "glove"
-        else Recipe(optimizer="adam", lr=lr or 1e-2, schedule="linear", **budget)
+        else Recipe(optimizer="adam", lr=lr, schedule="linear", **budget)
     )
     made = compose(
         samples.observed, fitted, lambda *specs: model(*specs, width=WIDTH), objective, recipe, name=name, seed=seed
@@ -102,16 +115,34 @@ def build(name: str, samples: Any, seed: int, lr: float | None = None) -> tuple[
     return made, seconds
 
 
+def choose_rates(folder: Path) -> None:
+    """Write the rate of the lowest loss on rows that were not learned from, of a part of the corpus with seed 0."""
+    torch.set_num_threads(1)
+    samples = open_corpus(folder)("train")
+    learned = samples.some(torch.arange(CHOSEN_ON), "rows to learn from")
+    held_out = samples.some(torch.arange(len(samples) - CHOSEN_BY, len(samples)), "rows to be scored on")
+    losses: dict[str, dict[float, float]] = {"skip-gram": {}, "cbow": {}}
+    for name, found in losses.items():
+        for rate in RATES:
+            task, _ = build(name, learned, 0, rate)
+            train(task, learned)
+            found[rate] = next(iter(held_out_loss(task, held_out).values()))
+            print(name, rate, found[rate], flush=True)
+    chosen = {name: min(found, key=lambda rate: found[rate]) for name, found in losses.items()}
+    (folder / "rates.json").write_text(json.dumps({"chosen": chosen, "nats": losses}, indent=1), encoding="utf-8")
+
+
 def train_all(folder: Path, seeds: int) -> None:
     """Train every method with every seed; write vectors and times."""
     torch.set_num_threads(1)
     data = open_corpus(folder)
     samples = data("train")
+    rates = json.loads((folder / "rates.json").read_text(encoding="utf-8"))["chosen"]
     for seed in range(seeds):
         for name in EPOCHS:
             if (folder / f"ours-{name}-{seed}.json").is_file():
                 continue
-            task, fit_seconds = build(name, samples, seed)
+            task, fit_seconds = build(name, samples, seed, rates.get(name, 0.0))
             started = time.process_time()
             train(task, samples, seed=seed)
             seconds = time.process_time() - started
@@ -203,8 +234,8 @@ def score(folder: Path, words: list[str], vectors: torch.Tensor) -> dict[str, fl
         found[file] = spearman((vectors[one] * vectors[other]).sum(1).float(), ratings)
         found[f"{file} coverage"] = len(known) / len(pairs)
     questions = read_questions(folder / FILES[2])
-    asked = [[rows.get(word.lower(), -1) for word in question.words] for question in questions]
-    known_rows = torch.tensor([numbers for numbers in asked if min(numbers) >= 0])
+    numbers = [[rows.get(word.lower(), -1) for word in question.words] for question in questions]
+    known_rows = torch.tensor([words_of for words_of in numbers if min(words_of) >= 0])
     found[FILES[2]] = float((answer(vectors, known_rows[:, :3]) == known_rows[:, 3]).double().mean())
     found[f"{FILES[2]} coverage"] = len(known_rows) / len(questions)
     return found
@@ -213,7 +244,7 @@ def score(folder: Path, words: list[str], vectors: torch.Tensor) -> dict[str, fl
 def main() -> None:
     """Do what the first word says."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=("prepare", "train", "compare"))
+    parser.add_argument("what", choices=("prepare", "choose", "train", "compare"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--corpus", type=Path)
     parser.add_argument("--questions", type=Path)
@@ -221,10 +252,13 @@ def main() -> None:
     options = parser.parse_args()
     if options.what == "prepare":
         prepare(options.folder, options.corpus, options.questions)
+    elif options.what == "choose":
+        choose_rates(options.folder)
     elif options.what == "train":
         train_all(options.folder, options.seeds)
     else:
         found = compare(options.folder)
+        found["rates"] = json.loads((options.folder / "rates.json").read_text(encoding="utf-8"))
         found["measured"] = {
             path.stem: json.loads(path.read_text(encoding="utf-8"))
             for path in sorted(options.folder.glob("*-[0-9].json"))
