@@ -39,12 +39,11 @@ SMALL = {
     "recipe.samples": 400_000,
 }
 
-BOOKS = {  # a million words of your own: --set data.root=FOLDER; a minute of one core. The rate: by held-out rows
+BOOKS = {  # a million words of your own: --set data.root=FOLDER; a minute of one core. Rates by held-out rows
     "data": "text",
     "data.tokenizer": "words",
     "data.length": 128,
     "model.width": 100,
-    "recipe.lr": 0.01,
     "recipe.batch": 64,
     "recipe.clip": 0.0,
     "recipe.samples": 46_000,
@@ -84,7 +83,7 @@ def pretask_components() -> Iterator[pretask.Component]:
         model="embedding",
         options={"objective.negatives": 0, "model.width": 300},
         recipe=RECIPE,
-        presets={"small": SMALL, "books": {**BOOKS, "split.contexts": 6}},
+        presets={"small": SMALL, "books": {**BOOKS, "split.contexts": 6, "recipe.lr": 0.01}},
         summary="word2vec: skip-gram with negative sampling, window 5, 300 wide (Mikolov 2013).",
         source=SOURCE,
         cites=CITES,
@@ -96,7 +95,7 @@ def pretask_components() -> Iterator[pretask.Component]:
         model="bag-of-words",
         options={"objective.negatives": 0, "model.width": 300},
         recipe=RECIPE,
-        presets={"small": SMALL, "books": BOOKS},
+        presets={"small": SMALL, "books": {**BOOKS, "recipe.lr": 0.03}},
         summary="word2vec: CBOW with negative sampling, window 5, 300 wide (Mikolov 2013).",
         source=SOURCE_OF_CBOW,
         cites=CITES_OF_CBOW,
