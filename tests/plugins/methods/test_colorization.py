@@ -2,12 +2,13 @@
 
 import io
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from pretask import Batch, Budget, Draws, Figure, Incompatible, Observed, PretaskError, Samples, Task
+from pretask import Batch, Budget, Draws, Figure, Incompatible, Items, Labels, Observed, PretaskError, Samples, Task
 from pretask.composition import compose
 from pretask.pretext_score import held_out_loss, trivial_losses
 from pretask_plugins.methods.colorization.evaluator import Colorization, area_under_curve, colorize_images
@@ -292,6 +293,31 @@ def test_colorizing_with_the_true_colors_gives_the_image_back() -> None:
     image = paint((40, 120, 200), (200, 180, 30))
     truth = DropColor().colors(Batch(image))
     assert int((colorize_images(image, truth).int() - image.int()).abs().max()) <= 1
+
+
+def test_a_classifier_that_the_user_names_says_whether_colors_are_the_right_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = torch.cat([paint((200, 60, 60)), paint((60, 60, 200))] * 4)
+    labels = {"class": Labels(torch.tensor([0, 1] * 4), ("red", "blue"))}
+    samples = Samples(Observed("image", (3, 32, 32), samples=8), images, labels)
+    split = DropColor().fit(samples.observed, [Batch(images)])
+    task = task_for(split)
+    file = tmp_path / "by_color.py"
+    file.write_text("def classify(images):\n    return images.float().mean((2, 3))[:, [0, 2]]\n")
+    found = dict(Colorization(pictures=1, classifier=f"{file}:classify").classify(task, samples, Budget()))
+    assert found["original.accuracy"] == 1
+    assert found["gray.accuracy"] == 0.5  # both scores are equal, so all are of the first class
+    monkeypatch.setattr(Colorization, "predict_colors", lambda self, task, batch, seed: split.colors(batch))
+    painted = list(Colorization(classifier=f"{file}:classify").classify(task, samples, Budget()))
+    assert dict(painted[:3])["accuracy"] == 1
+    assert isinstance(painted[3][1], Items)
+    assert len(painted[3][1].correct) == 8
+    file.write_text("def classify(images):\n    return images.float().mean((2, 3))\n")
+    with pytest.raises(PretaskError, match=r"scores of shape \(8, 2\).*got \(8, 3\)"):
+        dict(Colorization(classifier=f"{file}:classify").classify(task, samples, Budget()))
+    with pytest.raises(PretaskError, match=r"FILE\.py:FUNCTION or MODULE:FUNCTION; got nowhere:classify"):
+        dict(Colorization(classifier="nowhere:classify").classify(task, samples, Budget()))
 
 
 def test_the_evaluator_refuses_a_task_that_predicts_no_color() -> None:

@@ -3,7 +3,8 @@
 Read on in this order, as in the paper: soft encoding of a color over its nearest bins (section 2.1: palette.py,
 soft_encode), class rebalancing (section 2.2, equations 3 and 4: palette.py, rebalancing_weights), what is shown and
 what is predicted (split.py), the annealed mean and how near it comes (sections 2.3 and 3.1, equation 5: palette.py,
-annealed_mean; evaluator.py). The loss of equation 2 is the objective cross-entropy.
+annealed_mean; evaluator.py), and what a classifier makes of it (section 3.1: classifier.py). The loss of equation 2 is
+the objective cross-entropy.
 
 Source: Zhang, Isola and Efros, ECCV 2016.
 Differs: the color prior, whose inverse weights the colors, is that of the user's training images, where the paper has
@@ -46,6 +47,7 @@ def pretask_components() -> Iterator[pretask.Component]:
         metrics={
             "auc": pretask.Metric(FRACTION, higher_is_better=True),
             "balanced_auc": pretask.Metric(FRACTION, higher_is_better=True),
+            "accuracy": pretask.Metric(FRACTION, higher_is_better=True),
         },
         headline="auc",
         summary="Area under the curve of color errors, raw and balanced, and colorized images.",

@@ -1,5 +1,8 @@
 """How near predicted colors come: the area under the curve of errors, raw and balanced, and pictures.
 
+With a classifier that was trained on photographs in color (classifier.py), also how often it is right about colorized
+ones, beside the photographs themselves and gray ones.
+
 Source: Zhang, Isola and Efros, ECCV 2016, sections 2.3 and 3.1. Differs: measured at the places that the task
 predicts, every fourth pixel, and on the user's test images; the curve is the mean over the 151 thresholds 0 … 150.
 Axes: B batch, N places, H W image, h w places; the last axis of a color is (a, b).
@@ -10,12 +13,13 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, UInt8
-from pretask import Batch, Budget, Data, Draws, Figure, PretaskError, Samples, Task
+from pretask import Batch, Budget, Data, Draws, Figure, Items, PretaskError, Samples, Task
 from pretask.options import Size, Temperature
 from pretask.pretext_score import HELD_OUT_EPOCH, evaluation_mode
 from torch import Tensor
 from torch.nn import functional as F
 
+from pretask_plugins.methods.colorization.classifier import WHO, classify_images, load_classifier
 from pretask_plugins.methods.colorization.palette import (
     annealed_mean,
     bin_weights,
@@ -38,16 +42,20 @@ class Colorization:
         temperature: T of equation 5, at which probabilities become one color: 1 is their mean, towards 0 the most
             likely bin.
         pictures: Images in the figure.
+        classifier: FILE.py:FUNCTION or MODULE:FUNCTION, from images of bytes to scores of the classes of the data.
     """
 
     temperature: Temperature = 0.38
     pictures: Size = 8
+    classifier: str = ""
 
-    def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Figure]]:
+    def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Figure | Items]]:
         """Yield `auc`, `balanced_auc` (all colors count the same); `gray.…`, `mean_color.…`; `colorized`.
 
+        With a classifier also `accuracy`, with items, of colorized images; `gray.accuracy`; `original.accuracy`.
+
         Raises:
-            PretaskError: The task's split does not drop color.
+            PretaskError: The task's split does not drop color, or there is no such classifier, or no labels for it.
         """
         split, samples = task.split, data("test")
         if not isinstance(split, DropColor):
@@ -61,6 +69,27 @@ class Colorization:
             yield f"{name}auc", float(area.mean())
             yield f"{name}balanced_auc", float((area * importance).sum() / importance.sum())
         yield "colorized", self.draw_figure(task, samples, budget)
+        if self.classifier:
+            yield from self.classify(task, samples, budget)
+
+    def classify(self, task: Task, samples: Samples, budget: Budget) -> Iterator[tuple[str, float | Items]]:
+        """Yield how often the classifier is right about colorized images, gray ones and the photographs themselves."""
+        classify, labels = load_classifier(self.classifier), next(iter(samples.labels.values()), None)
+        if labels is None or labels.multiple or labels.value.ndim != 1:
+            raise PretaskError(WHO, "labels of images, a class for each", "none", "Use labeled images.")
+        right: dict[str, list[Tensor]] = {"": [], "gray.": [], "original.": []}
+        for batch in samples.batches(min(MAX_IMAGES_AT_ONCE, budget.batch), task.device):
+            predicted = self.predict_colors(task, batch, budget.seed)
+            gray = torch.zeros_like(predicted)
+            shown = (colorize_images(batch.data, predicted), colorize_images(batch.data, gray), batch.data)
+            truth = labels.value[batch.index.cpu()]
+            with torch.no_grad():
+                for name, images in zip(right, shown, strict=True):
+                    found = classify_images(classify, images, len(labels.names)).cpu()
+                    right[name].append((found == truth)[truth >= 0])
+        for name, parts in right.items():
+            yield f"{name}accuracy", float(torch.cat(parts).double().mean())
+        yield "accuracy", Items(torch.cat(right[""]))
 
     def predict_places(
         self, task: Task, split: DropColor, samples: Samples, budget: Budget
