@@ -16,6 +16,8 @@ Those are measured where nothing is named. What needs somebody else's library is
 peers        splits, beside the code that people use, one sample after the other
 end-to-end   training, beside lightly and the Trainer of transformers
 
+families     23 networks of timm: whether they fit, learn with every weight, and what share of a step is theirs
+
 gpu          what only a GPU can show, in under ten minutes; `--dry` tries it on a processor with tiny networks
 probe        45 regularizers, beside scikit-learn; has arguments of its own (`probe --help`)
 sgd-probe    the same, beside 90 epochs of SGD; likewise
@@ -63,6 +65,7 @@ SOUND: Mapping[str, Measurement] = {
 NAMED: Mapping[str, Measurement] = {
     "peers": lambda options: measure("peers", "measure_peers", tuple(options.task)),
     "end-to-end": lambda options: measure("end_to_end", "measure_end_to_end", options.device),
+    "families": lambda options: measure("families", "measure_families", options.device, tuple(options.task)),
     "gpu": lambda options: measure("gpu", "measure_gpu", options.dry),
 }
 MEASUREMENTS = {**SOUND, **NAMED}

@@ -10,6 +10,8 @@ from pretask_plugins.models.image.convnet import Convnet
 from pretask_plugins.models.image.timm import Timm
 from processes import run_ranks
 
+from benchmarks.speed.families import FAMILIES
+
 PATCHES = InputSpec("image", (3, 32, 32), views=2)
 WHOLE = InputSpec("image", (3, 64, 48))
 TESTS = Path(__file__).parents[3]
@@ -128,33 +130,6 @@ def test_a_network_with_a_stride_of_its_own_is_refused(name: str) -> None:
     spec = InputSpec("image", (1, 224, 224))
     with pytest.raises(Unknown, match=r"has no output_stride of 8\. Leave model\.output_stride out"):
         Timm(spec, spec, name=name, output_stride=8)
-
-
-FAMILIES = [
-    "resnet18",
-    "resnext26ts",
-    "regnetx_002",
-    "densenet121",
-    "efficientnet_b0",
-    "mobilenetv3_small_050",
-    "convnext_atto",
-    "vit_tiny_patch16_224",
-    "swin_tiny_patch4_window7_224",
-    "mixer_s32_224",
-    "poolformer_s12",
-    "vgg11",
-    "inception_v3",
-    "xception41",
-    "dla34",
-    "ghostnet_050",
-    "mobilevit_xxs",
-    "efficientformer_l1",
-    "repvgg_a0",
-    "levit_128s",
-    "cait_xxs24_224",
-    "edgenext_xx_small",
-    "fastvit_t8",
-]
 
 
 @pytest.mark.exhaustive  # networks of millions of weights
