@@ -11,6 +11,7 @@ from pretask import Incompatible, PretaskError
 from pretask.checkpoint import tensors_as_bytes
 from pretask.encoder import Encoder
 from pretask.exporting import ExportedNetwork, OffersExport
+from pretask.protocols import averages_views
 from pretask.shape_pass import make_empty_inputs
 from pretask.values import Inputs
 from torch import Tensor
@@ -84,11 +85,14 @@ def average(network: Any, features: Tensor) -> dict[str, Tensor]:
 
 def describe_input(encoder: Encoder, task: TaskFile) -> str:
     """Return what the network is shown of an image."""
-    images = draw_samples(encoder)
+    images, split = draw_samples(encoder), task.parts["split"].id
+    if averages_views(encoder.split):
+        shows = f"each of {encoder.spec.views} versions of the image that the split {split} shows"
+        return f"{shows}, then (x - mean) / std; the encoder's features are the mean of theirs"
     shown = encoder.split.whole(encoder.prepare(images)).data[:, 0].cpu()
     if shown.shape == images.shape and torch.allclose(shown, images / 255, atol=1e-6):
         return "RGB pixels / 255, then (x - mean) / std"
-    return f"what the split {task.parts['split'].id} shows of the image, then (x - mean) / std"
+    return f"what the split {split} shows of the image, then (x - mean) / std"
 
 
 def export_transformers(artifact: Artifact) -> Files:
@@ -158,9 +162,14 @@ def draw_inputs(encoder: Encoder) -> Inputs:
     """Return inputs of the model whose content does not matter: numbers in [0, 1], or tokens."""
     generator, empty = torch.Generator().manual_seed(0), make_empty_inputs(encoder.spec, device="cpu").data
     if encoder.spec.vocabulary is None:
-        return Inputs(torch.rand(empty.shape, generator=generator))
+        return Inputs(torch.rand(empty.shape, generator=generator)[:, : count_views(encoder)])
     ordinary = len(encoder.spec.vocabulary.special)
     return Inputs(torch.randint(ordinary, encoder.spec.vocabulary.size, empty.shape, generator=generator))
+
+
+def count_views(encoder: Encoder) -> int:
+    """Return how many views a network sees at once: one, where they are versions whose features are averaged."""
+    return 1 if averages_views(encoder.split) else encoder.spec.views
 
 
 def encode(encoder: Encoder, shown: Inputs) -> Tensor:
@@ -172,8 +181,9 @@ def encode(encoder: Encoder, shown: Inputs) -> Tensor:
 def find_network(encoder: Encoder, task: TaskFile, library: str) -> ExportedNetwork:
     """Return the network as a library builds it; raise Incompatible where it has no such architecture."""
     found = encoder.model.export(library) if isinstance(encoder.model, OffersExport) else None
-    if found is None or encoder.spec.views > 1:
-        got = task.parts["model"].id + (f" of {encoder.spec.views} views" if encoder.spec.views > 1 else "")
+    views = count_views(encoder)
+    if found is None or views > 1:
+        got = task.parts["model"].id + (f" of {views} views" if views > 1 else "")
         do = "Export it --to torch or --to hub, which take any."
         raise Incompatible(f"pretask export --to {library}", f"a model that is an architecture of {library}", got, do)
     weights = {name: value.detach().cpu() for name, value in found.weights.items()}

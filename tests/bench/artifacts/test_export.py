@@ -78,6 +78,25 @@ def test_timm_makes_the_same_network_of_the_exported_weights(
         assert_close(found, pretask.load(folder)(images))
 
 
+def test_a_network_that_saw_one_channel_at_a_time_is_exported_and_its_versions_averaged(
+    trained: Callable[..., Path], tmp_path: Path
+) -> None:
+    import timm
+
+    sizes = {"data.size": 64, "data.test_size": 32, "data.image_size": 32, "model.name": "test_resnet"}
+    patches = {"split.patch": 8, "split.gap": 2, "split.jitter": 1, "split.color": "drop"}
+    folder = trained("relative-position", "shapes", "timm", **sizes, **patches)
+    told = json.loads((export(folder, "timm", tmp_path) / "config.json").read_text())
+    assert "each of 3 versions" in told["input"]
+    model = timm.create_model(told["model_name"], num_classes=0, checkpoint_path=str(tmp_path / "model.safetensors"))
+    encoder, images = pretask.load(folder), torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    assert encoder.width == encoder(images).shape[1] == model.num_features
+    with torch.no_grad():
+        versions = encoder.split.whole(encoder.prepare(images)).data
+        scaled = (versions.flatten(0, 1) - torch.tensor(told["mean"])) / torch.tensor(told["std"])
+        assert_close(model.eval()(scaled).view(2, 3, -1).mean(1), encoder(images))
+
+
 @pytest.mark.parametrize(("task", "model", "token"), [("masked-lm", "bert", 0), ("causal-lm", "gpt2", None)])
 def test_transformers_load_the_same_network_and_tokenizer(
     trained: Callable[..., Path], task: str, model: str, token: int | None, tmp_path: Path
