@@ -25,7 +25,7 @@ from pretask.preparation.clips import resize_frames
 
 from pretask_plugins.data.video.clips import Reel, cached_samples, decode_videos
 from pretask_plugins.data.video.masks import Coding, find_coding, raise_for_broken_image, read_marks
-from pretask_plugins.data.video.readers import Images, describe_images
+from pretask_plugins.data.video.readers import Images, describe_images, read_frames
 from pretask_plugins.shared.listing import FileTree, Leftovers, printable_name, sort_into_parts
 from pretask_plugins.shared.parts import check_part, check_patterns, part_of_word
 from pretask_plugins.shared.tiny_files import SIDE, write_pictures
@@ -271,8 +271,8 @@ def read_size(tree: FileTree, name: str) -> tuple[int, int]:
 
 def decode_images(tree: FileTree, names: Sequence[str], height: int, width: int) -> UInt8[np.ndarray, "T 3 H W"]:
     """Decode the images, brought to one size; they may come in several."""
-    read = Images(names, tree.read)
-    return np.concatenate([resize_frames(read([number]), height, width) for number in range(len(names))])
+    images = Images(names, tree.read)
+    return np.concatenate([resize_frames(read_frames(images, [number]), height, width) for number in range(len(names))])
 
 
 def read_masks(tree: FileTree, clip: Clip, coding: Coding, height: int, width: int) -> Int8[np.ndarray, "T H W"]:

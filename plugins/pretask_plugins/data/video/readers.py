@@ -1,6 +1,7 @@
 """Readers: the frames of a video by their numbers, whoever decodes it.
 
-A reader knows when each frame is shown and gives the frames of given numbers. PyAV is tried first; where it cannot be
+A reader knows when each frame is shown and gives the frames of given numbers one by one, so that whoever makes them
+smaller never holds a film at its full size. PyAV is tried first; where it cannot be
 had, decord; a folder of images is a video as well. PyAV decodes a whole file as fast as decord 0.6, which is no longer
 maintained, fails on frames of some widths, knows no times of some AVI files, and on truncated files that it reads from
 memory ends the process, for which reason it is given files only.
@@ -26,6 +27,8 @@ EDITION = 3  # of what is done with decoded frames: 3 puts what is transparent o
 ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 TRANSPORT_PACKETS = {188: 0, 192: 4}  # bytes of a packet of a transport stream, and before the mark that begins it
 Decoder = Literal["auto", "decord", "pyav"]
+FRAMES_AT_ONCE = 8  # that decord gives
+Picture = UInt8[np.ndarray, "H W 3"]
 MODULES = {"pyav": "av", "decord": "decord"}  # in the order in which they are tried
 
 
@@ -36,9 +39,14 @@ class Reader(Protocol):
     times: Float[np.ndarray, " F"] | None  # seconds at which frames are shown; None where nobody knows
     count: int  # frames
 
-    def __call__(self, index: Sequence[int], /) -> UInt8[np.ndarray, "_ H W 3"]:
-        """Read the frames of the given numbers, which rise."""
+    def scan(self, index: Sequence[int], /) -> Iterator[Picture]:
+        """Yield the frames of the given numbers, which rise."""
         ...
+
+
+def read_frames(reader: Reader, index: Sequence[int]) -> UInt8[np.ndarray, "_ H W 3"]:
+    """Read the frames of the given numbers, which rise, at their full size."""
+    return np.stack([*reader.scan(index)])
 
 
 @contextmanager
@@ -108,10 +116,10 @@ class Decord:
             self.video.get_frame_timestamp(list(range(self.count)))[:, 0], self.video.get_avg_fps()
         )
 
-    def __call__(self, index: Sequence[int], /) -> UInt8[np.ndarray, "_ H W 3"]:
-        """Read the frames of the given numbers."""
-        frames: np.ndarray = self.video.get_batch(list(index)).asnumpy()
-        return frames
+    def scan(self, index: Sequence[int], /) -> Iterator[Picture]:
+        """Yield the frames of the given numbers."""
+        for start in range(0, len(index), FRAMES_AT_ONCE):
+            yield from self.video.get_batch(list(index[start : start + FRAMES_AT_ONCE])).asnumpy()
 
 
 def open_decord(path: Path) -> Reader:
@@ -158,21 +166,24 @@ class PyAV:
         seconds = np.array(known, float) * base
         self.times = check_times(seconds if len(known) == self.count else np.zeros(self.count), rate)
 
-    def __call__(self, index: Sequence[int], /) -> UInt8[np.ndarray, "_ H W 3"]:
-        """Read the frames of the given numbers; raise ValueError where the file ends before."""
-        wanted = {self.stamps[number] if self.stamps else number for number in index}
-        found = {}
+    def scan(self, index: Sequence[int], /) -> Iterator[Picture]:
+        """Yield the frames of the given numbers; raise ValueError where the file ends before."""
+        marks = [self.stamps[number] if self.stamps else number for number in index]
+        wanted, given = {*marks}, 0
+        found: dict[Any, Picture] = {}  # what cannot be given yet: nothing, where frames come in their order
         for number, frame in enumerate(self.decode()):
             mark = frame.pts if self.stamps else number
-            if mark in wanted and mark not in found:
+            if mark in wanted:
+                wanted.remove(mark)
                 found[mark] = turn_upright(to_rgb(frame), read_display_matrix(frame))
-            if len(found) == len(wanted):
-                break
-        marks = [self.stamps[number] if self.stamps else number for number in index]
-        lacking = [number for number, mark in zip(index, marks, strict=True) if mark not in found]
-        if lacking:
-            raise ValueError(f"frame {lacking[0] + 1} of {self.count} cannot be decoded")
-        return np.stack([found[mark] for mark in marks])
+            while given < len(marks) and marks[given] in found:
+                yield found[marks[given]]
+                given += 1
+                if marks[given : given + 1] != marks[given - 1 : given]:
+                    del found[marks[given - 1]]
+            if given == len(marks):
+                return
+        raise ValueError(f"frame {index[given] + 1} of {self.count} cannot be decoded")
 
     def decode(self) -> Iterator[Any]:
         """Yield every frame, of a file opened anew: a jump to time 0 would miss what has times below it."""
@@ -283,18 +294,19 @@ class Images:
         self.names, self.read = names, read
         self.count = len(names)
 
-    def __call__(self, index: Sequence[int], /) -> UInt8[np.ndarray, "_ H W 3"]:
-        """Read the images of the given numbers, which must be of one size."""
+    def scan(self, index: Sequence[int], /) -> Iterator[Picture]:
+        """Yield the images of the given numbers, which must be of one size."""
         from PIL import Image
 
-        frames = []
+        first = None
         for number in index:
             with Image.open(io.BytesIO(self.read(self.names[number]))) as image:
-                frames.append(read_rgb(image))
-        sizes = sorted({frame.shape[:2] for frame in frames})
-        if len(sizes) > 1:
-            raise ValueError(f"images of {len(sizes)} sizes, {sizes[0]} and {sizes[1]}")
-        return np.stack(frames)
+                frame = read_rgb(image)
+            first = first or frame.shape[:2]
+            if frame.shape[:2] != first:
+                sizes = sorted([first, frame.shape[:2]])
+                raise ValueError(f"images of several sizes, {sizes[0]} and {sizes[1]}")
+            yield frame
 
 
 READERS: dict[str, Callable[[Path], Reader]] = {"decord": open_decord, "pyav": PyAV}

@@ -3,15 +3,18 @@
 Axes: N clips, T frames, H W image.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Annotated, Any
 
 import numpy as np
 from jaxtyping import Int, UInt8
 from pretask import PretaskError, Samples
+from pretask.cache import cache_folder
 from pretask.options import MAX_IMAGE_SIZE, Interval, Size, SizeOrZero, require_range
 from pretask.preparation.clips import crop_squares
 
@@ -23,6 +26,7 @@ from pretask_plugins.shared.parts import PART_FOLDERS, check_part
 from pretask_plugins.shared.tiny_files import SIDE, write_clips
 
 MAX_FRAME_RATE = 1000  # frames per second
+MAX_BYTES_IN_MEMORY = 1 << 28  # of the clips of one video, of which a few are decoded at once
 
 
 @dataclass(frozen=True)
@@ -133,9 +137,9 @@ class VideoFolder:
         frames = self.select_frames(reader)
         chosen = [frames[start : start + self.span : self.stride] for start in self.starts(len(frames))]
         wanted = sorted(set(chain.from_iterable(chosen)))
-        place = {number: position for position, number in enumerate(wanted)}
-        pictures = crop_squares(reader(wanted), self.image_size)
-        return np.stack([pictures[[place[number] for number in clip]] for clip in chosen])
+        squares = (crop_squares(np.stack([frame]), self.image_size)[0] for frame in reader.scan(wanted))
+        shape = (len(chosen), self.length, 3, self.image_size, self.image_size)
+        return collect_clips(join_clips(zip(wanted, squares, strict=True), chosen), shape)
 
     def select_frames(self, reader: Reader) -> list[int]:
         """Select the frames between which a step goes, by number."""
@@ -157,3 +161,39 @@ class VideoFolder:
             raise ValueError(f"{count} frames, and a clip of data.length={self.length} needs {self.span}")
         clips = self.clips_per_video or 1 + room // (self.length * self.stride)
         return [round(place) for place in np.linspace(0, room, clips + 2)[1:-1]] if clips > 1 else [room // 2]
+
+
+def join_clips(
+    pictures: Iterable[tuple[int, UInt8[np.ndarray, "3 S S"]]], chosen: Sequence[Sequence[int]]
+) -> Iterator[UInt8[np.ndarray, "T 3 S S"]]:
+    """Yield clips as soon as their last frame is there, and keep no frame that no later clip has.
+
+    Args:
+        pictures: Frames with their numbers, which rise.
+        chosen: The numbers of the frames of every clip, which begin and end later than those of the clip before.
+    """
+    kept: dict[int, np.ndarray] = {}
+    clips = iter([*chosen, ()])
+    clip = next(clips)
+    for number, picture in pictures:
+        kept[number] = picture
+        while clip and clip[-1] == number:
+            yield np.stack([kept[frame] for frame in clip])
+            clip = next(clips)
+            kept = {frame: picture for frame, picture in kept.items() if clip and frame >= clip[0]}
+
+
+def collect_clips(clips: Iterable[UInt8[np.ndarray, "T 3 S S"]], shape: tuple[int, ...]) -> np.ndarray:
+    """Return clips as one array of that shape; one in a file that is mapped where they are too many for memory.
+
+    The file has no name, and goes with the array.
+    """
+    if math.prod(shape) <= MAX_BYTES_IN_MEMORY:
+        return np.stack([*clips])
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryFile(dir=folder) as file:
+        for clip in clips:
+            file.write(clip.data)
+        file.flush()
+        return np.memmap(file, np.uint8, "r", shape=shape)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from pretask_plugins.data.video import readers
-from pretask_plugins.data.video.readers import Images, open_video, turn_upright
+from pretask_plugins.data.video.readers import Images, open_video, read_frames, turn_upright
 
 LEVEL = 6  # gray levels from one frame to the next
 FRAMES, RATE = 30, 10
@@ -71,7 +71,7 @@ def cut(whole: Path, path: Path, first: int, begin: int) -> Path:
 
 def numbers(path: Path, decoder: str) -> list[int]:
     with open_video(path, decoder) as reader:  # type: ignore[arg-type]
-        frames = reader(range(reader.count))
+        frames = read_frames(reader, range(reader.count))
     return ((frames.mean((1, 2, 3)) - 20) / LEVEL).round().astype(int).tolist()
 
 
@@ -146,7 +146,7 @@ def test_what_is_transparent_in_a_video_is_on_white(tmp_path: Path, name: str, d
 
     codec, pixels = CLEAR[name]
     with open_video(write(tmp_path / name, left_half, 2, pixels, codec), decoder) as reader:  # type: ignore[arg-type]
-        frames = reader([0, 1])
+        frames = read_frames(reader, [0, 1])
     assert np.abs(frames[:, :, :24].astype(int) - 255).max() <= 3
     assert np.abs(frames[:, :, 40:].mean((1, 2, 3)) - [20, 20 + LEVEL]).max() < 3
 
@@ -197,7 +197,7 @@ def upright(matrix: tuple[int, ...]) -> np.ndarray:
 def test_a_phone_video_is_upright(tmp_path: Path, turn: str, decoder: str) -> None:
     path = set_matrix(write(tmp_path / "a.mp4", corners, 2), *MATRICES[turn])
     with open_video(path, decoder) as reader:  # type: ignore[arg-type]
-        frame = reader([0])[0].mean(2)
+        frame = read_frames(reader, [0])[0].mean(2)
     assert frame.shape == ((64, 96) if turn == "half" else (96, 64))
     middles = frame[[16, -16]][:, [16, -16]]
     assert np.abs(middles - upright(MATRICES[turn])).max() < 4
@@ -230,7 +230,7 @@ def test_frames_of_16_bits_are_scaled_and_turned_and_put_on_white() -> None:
     Image.fromarray(np.uint8([[10, 20], [30, 40]])).save(pixels, "png", exif=turned)
     files["turned.png"] = pixels.getvalue()
     reader = Images([*files], files.__getitem__)
-    frames = dict(zip(files, reader(range(reader.count))[..., 0].tolist(), strict=True))
+    frames = dict(zip(files, read_frames(reader, range(reader.count))[..., 0].tolist(), strict=True))
     scaled = [[0, 255], [128, 1]]
     assert [frames[f"deep.{ending}"] for ending in ("png", "tif", "pgm")] == [scaled] * 3
     assert frames["clear.png"] == [[0, 255], [255, 255]]

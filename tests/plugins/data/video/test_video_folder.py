@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from pretask import PretaskError
 from pretask.preparation.clips import crop_squares
-from pretask_plugins.data.video import readers
-from pretask_plugins.data.video.readers import check_times, choose_decoder, open_video, select_at_rate
+from pretask_plugins.data.video import readers, video_folder
+from pretask_plugins.data.video.readers import check_times, choose_decoder, open_video, read_frames, select_at_rate
 from pretask_plugins.data.video.video_folder import VideoFolder
 from pretask_plugins.data.video.videos import Video, find_videos
 from pretask_plugins.shared.listing import FileTree, Leftovers
@@ -75,6 +75,30 @@ def test_several_clips_are_spread_and_none_means_as_many_as_fit(root: Path) -> N
     assert many.labels["class"].value.tolist() == [0] * 6 + [1] * 6
 
 
+def test_clips_that_are_too_many_for_memory_are_the_same_ones(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = VideoFolder(root, length=6, clips_per_video=0, image_size=16)
+    kept, shapes = data("test").data.clone(), []
+    monkeypatch.setattr(video_folder, "MAX_BYTES_IN_MEMORY", 6 * 3 * 16 * 16)
+    with FileTree("video-folder", root) as tree:
+        videos = [Video(name, files) for name, files in find_videos(tree, Leftovers()).items() if "test" in name]
+        pieces = [*data.reel(tree, videos, np.zeros(4, np.int64), ["cat"]).clips]
+        shapes = [(type(piece), piece.shape) for piece in pieces]
+    assert shapes == [(np.memmap, (3, 6, 3, 16, 16))] * 4
+    assert np.array_equal(np.concatenate(pieces), kept.numpy())
+
+
+def test_frames_are_made_small_one_by_one_as_they_are_decoded(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log: list[str] = []
+    convert, crop = readers.to_rgb, crop_squares
+    monkeypatch.setattr(readers, "to_rgb", lambda frame: log.append("decoded") or convert(frame))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(video_folder, "crop_squares", lambda frames, side: log.append("small") or crop(frames, side))  # type: ignore[func-returns-value]
+    with FileTree("video-folder", root) as tree:
+        name, files = next(iter(find_videos(tree, Leftovers()).items()))
+        data = VideoFolder(root, length=5, stride=3, image_size=16)
+        [*data.reel(tree, [Video(name, files)], np.zeros(1, np.int64), ["cat"]).clips]
+    assert log == ["decoded", "small"] * 5
+
+
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_a_rate_goes_by_the_times_of_a_video_of_variable_rate(tmp_path: Path, decoder: str) -> None:
     times = [0.0, 0.1, 0.2, 0.3, 0.4, 0.8, 1.2, 1.6, 2.0, 2.4]
@@ -82,7 +106,7 @@ def test_a_rate_goes_by_the_times_of_a_video_of_variable_rate(tmp_path: Path, de
     with open_video(tmp_path / "videos" / "cat" / "a.mkv", decoder) as reader:  # type: ignore[arg-type]
         assert reader.times == pytest.approx(times, abs=0.011)
         assert select_at_rate(np.array(times), 2.5) == [0, 4, 5, 6, 7, 8, 9]
-        frames = reader([0, 5, 9])
+        frames = read_frames(reader, [0, 5, 9])
     assert ((frames.mean((1, 2, 3)) - 20) / LEVEL).round().tolist() == [0, 5, 9]
 
 
