@@ -9,20 +9,16 @@ from collections.abc import Iterator
 
 import torch
 from jaxtyping import Float
-from pretask import Categories, Draws, Figure, Observed, Samples, Task
+from pretask import Draws, Figure, Samples, Task
 from pretask.pretext_score import HELD_OUT_EPOCH
 from torch import Tensor
-from torch.nn import functional as F
 
-from pretask_plugins.shared.pictures import encode_png
+from pretask_plugins.shared.image_sheets import as_images, draw_sheet, find_image_target
 
 GRID_SIDE = 10  # images along a side of most pictures
 MANIFOLD_SIDE = 20  # along a side of the manifold
 MAX_STD = 3.0  # standard deviations of the prior that a traversal goes to either side
 MIN_QUANTILE = 0.05  # the manifold goes from this quantile of the prior to one minus it
-MIN_SIDE_PIXELS = 40  # smaller images are enlarged to about this
-GAP_PIXELS = 2  # between images
-GAP_LEVEL = 64  # gray
 
 
 def pictures(task: Task, samples: Samples) -> Iterator[tuple[str, Figure]]:
@@ -58,29 +54,6 @@ def pictures(task: Task, samples: Samples) -> Iterator[tuple[str, Figure]]:
     yield "traversals", draw_sheet(show(walks), GRID_SIDE, caption)
 
 
-def find_image_target(task: Task) -> str | None:
-    """Find the first target that is an image of t's size, cut into squares or not; None where there is none."""
-    if task.observed.modality != "image":
-        return None
-    for name, spec in task.objective.targets.items():
-        channels = getattr(spec, "channels", 0)
-        whole = len(spec.grid) == 2 and channels * spec.grid[0] * spec.grid[1] == count_pixels(task.observed)
-        if whole and not isinstance(spec, Categories) and spec.views is None and task.observed.shape[0] in (1, 3):
-            return str(name)
-    return None
-
-
-def count_pixels(observed: Observed) -> int:
-    """Count the numbers that an image has."""
-    channels, height, width = observed.shape
-    return channels * height * width
-
-
-def as_images(values: Float[Tensor, "N h w K"], observed: Observed) -> Float[Tensor, "N C H W"]:
-    """Return values at places, or the contents of squares at their places, as images."""
-    return F.pixel_shuffle(values.movedim(-1, 1), observed.shape[-1] // values.shape[2])
-
-
 def draw_codes(count: int, latent: int, device: torch.device) -> Float[Tensor, "N D"]:
     """Draw codes from the standard normal prior; the same ones always."""
     return Draws(torch.arange(count, device=device)).branch("prior").normal("code", latent)
@@ -104,15 +77,3 @@ def traversals(base: Float[Tensor, " D"], dimensions: Tensor) -> Float[Tensor, "
     steps = torch.linspace(-MAX_STD, MAX_STD, GRID_SIDE, device=base.device)
     walks[torch.arange(len(dimensions)), :, dimensions] = steps
     return walks.flatten(0, 1)
-
-
-def draw_sheet(images: Float[Tensor, "N C H W"], columns: int, caption: str) -> Figure:
-    """Draw images in rows of so many, as a PNG."""
-    levels = (images.clamp(0, 1) * 255 + 0.5).byte().cpu()
-    factor = max(MIN_SIDE_PIXELS // levels.shape[-1], 1)
-    levels = levels.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
-    levels = F.pad(levels, (0, GAP_PIXELS, 0, GAP_PIXELS), value=GAP_LEVEL)
-    rows = [torch.cat(list(row), 2) for row in torch.split(levels, columns)]
-    rows[-1] = F.pad(rows[-1], (0, rows[0].shape[2] - rows[-1].shape[2]), value=GAP_LEVEL)
-    sheet = torch.cat(rows, 1).movedim(0, -1).numpy()
-    return Figure(encode_png(sheet[..., 0] if sheet.shape[2] == 1 else sheet), caption)

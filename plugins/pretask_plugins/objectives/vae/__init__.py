@@ -1,4 +1,4 @@
-"""Latent variables: objectives that decode a target from a Gaussian code.
+"""Latent variables: objectives that decode a target from a code, Gaussian or one of a codebook's entries.
 
 Source: Kingma and Welling, ICLR 2014 (the bound, reparameterisation); Ranganath, Gerrish and Blei, AISTATS 2014 (score
 function); Roeder, Wu and Duvenaud, NIPS 2017 (path derivative); Kingma et al., NIPS 2016 (free bits); Burda, Grosse and
@@ -21,6 +21,16 @@ METRICS = {
     "reconstruction": NATS,
     "kl": Metric("nats"),  # what the code tells of x: neither much nor little is good by itself
     "active_units": Metric(),
+    "accuracy": Metric(FRACTION, higher_is_better=True),
+    "r2": Metric(higher_is_better=True),
+}
+QUANTIZED = {
+    LOSS: NATS,
+    "negative_elbo": NATS,
+    "reconstruction": NATS,
+    "kl": Metric("nats"),
+    "commitment": Metric("error", higher_is_better=False),
+    "perplexity": Metric("entries"),
     "accuracy": Metric(FRACTION, higher_is_better=True),
     "r2": Metric(higher_is_better=True),
 }
@@ -51,4 +61,16 @@ def pretask_components() -> Iterator[Component]:
         source="Burda, Grosse and Salakhutdinov 2016",
         cites="burda2016importance",
         small={**SMALL, "num_latents": 3},
+    )
+    yield objective(
+        "vector-quantization",
+        f"{HERE}.vector_quantization:VectorQuantization",
+        targets={"categories", "values"},
+        bottleneck=True,
+        state={f"quantizers.{level}.{name}" for level in range(2) for name in ("codebook", "usage", "sums")},
+        metrics=QUANTIZED,
+        summary="Vector quantization: decode the target from entries of a codebook (van den Oord 2017).",
+        source="van den Oord, Vinyals and Kavukcuoglu 2017; Razavi, van den Oord and Vinyals 2019",
+        cites=("oord2017neural", "razavi2019generating"),
+        small={"levels": 2, "codebook_size": 8, "code_dim": 4, "channels": 8},
     )

@@ -22,8 +22,9 @@ from pretask import (
     Values,
 )
 from pretask_plugins.evaluators.density.density import Density, best_posterior, bound, weigh_codes
-from pretask_plugins.evaluators.density.pictures import as_images, draw_codes, manifold, traversals
+from pretask_plugins.evaluators.density.pictures import draw_codes, manifold, traversals
 from pretask_plugins.objectives.vae.elbo import Elbo
+from pretask_plugins.shared.image_sheets import as_images
 from pretask_plugins.splits.whole import Whole
 from scipy import stats
 from torch import nn
