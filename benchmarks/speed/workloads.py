@@ -47,6 +47,8 @@ QUICK: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "sequence-verification": ("small", CLIPS),
     "text-vae": ("small", TEXTS),
     "vae": ("small", {}),
+    "vq-vae": ("small", {}),
+    "vq-vae-2": ("small", {}),
     "word2vec": ("small", TEXTS),
 }
 
