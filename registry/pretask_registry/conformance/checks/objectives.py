@@ -184,8 +184,8 @@ def what_weighs_nothing_does_not_matter(case: ObjectiveCase) -> None:
 
 
 def has_latent(trial: Trial) -> bool:
-    """Return whether something besides the answers is scored, such as a code's length."""
-    return len(compute_loss(trial).parts) > 0 and any("kl" in name for name in compute_loss(trial).parts)
+    """Return whether something besides the answers is scored, such as a code's length, or its entropy."""
+    return any("kl" in name or name == "entropy" for name in compute_loss(trial).parts)
 
 
 def weigh_half(target: Target, spec: TargetSpec, kept: Tensor) -> Target:
