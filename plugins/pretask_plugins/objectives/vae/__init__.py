@@ -74,3 +74,19 @@ def pretask_components() -> Iterator[Component]:
         cites=("oord2017neural", "razavi2019generating"),
         small={"levels": 2, "codebook_size": 8, "code_dim": 4, "channels": 8},
     )
+    yield objective(
+        "black-box",
+        f"{HERE}.black_box:BlackBox",
+        targets={"categories", "values"},
+        bottleneck=True,
+        metrics={
+            LOSS: NATS,
+            "negative_elbo": NATS,
+            "energy": NATS,
+            "entropy": Metric("nats"),
+        },
+        summary="Black-box VI: fit q(z | x) to your own log p(y, z) by the score function (Ranganath 2014).",
+        source="Ranganath, Gerrish and Blei 2014",
+        cites="ranganath2014black",
+        small={"latent_dim": 2, "num_latents": 3},
+    )

@@ -3,7 +3,7 @@
 Source: Kingma and Welling, ICLR 2014, equations 3, 7 and 8; gradients after Ranganath et al. 2014 and Roeder et al.
 2017; annealing after Bowman et al. 2016; free bits after Kingma et al., NIPS 2016. Differs: see the folder's header;
 free bits are of each sample, not of the mean over a batch.
-Axes: B batch, K codes of a sample, D its dimensions.
+Axes: B batch, K codes of a sample, D its dimensions, W width of the features.
 """
 
 from typing import Annotated, Literal
@@ -14,6 +14,7 @@ from pretask import Draws, Features, FeatureSpec, Incompatible, Loss, Targets, T
 from pretask.options import Fraction, FractionAboveZero, Interval, NonNegativeFloat, Size
 from torch import Tensor, nn
 
+from pretask_plugins.shared.latent.baseline import Baseline
 from pretask_plugins.shared.latent.decoders import DecoderName
 from pretask_plugins.shared.latent.gaussian import Posterior, anneal, log_prior, surrogate
 from pretask_plugins.shared.latent.latent_model import LatentModel, LikelihoodName, count_active_units
@@ -37,7 +38,7 @@ class Elbo(LatentModel):
         gradient: By reparameterization, by its path alone (without the score of q, which has mean zero), or by the
             score function, for which codes need not be differentiable.
         control: What lowers the score function's variance: a control variate estimated on the other codes of the
-            sample, or none.
+            sample, a baseline that is learned from the features, or none.
         beta: Factor of the divergence in training; what is reported has factor 1.
         free_bits: Nats of every dimension of the code that cost nothing in training (Kingma et al. 2016).
         annealing: How that factor rises from 0 during training.
@@ -61,7 +62,7 @@ class Elbo(LatentModel):
         num_latents: Size = 1,
         bound: Literal["analytic", "sampled"] = "analytic",
         gradient: Literal["reparameterized", "path", "score"] = "reparameterized",
-        control: Literal["leave_one_out", "none"] = "leave_one_out",
+        control: Literal["leave_one_out", "baseline", "none"] = "leave_one_out",
         beta: Annotated[float, Interval(ge=0, le=1e6)] = 1.0,
         free_bits: NonNegativeFloat = 0.0,
         annealing: Literal["none", "linear", "sigmoid"] = "none",
@@ -71,6 +72,8 @@ class Elbo(LatentModel):
         self.num_latents, self.bound, self.gradient, self.control = num_latents, bound, gradient, control
         self.beta, self.free_bits, self.annealing, self.anneal_end = beta, free_bits, annealing, anneal_end
         check_options(self)
+        learned = gradient == "score" and control == "baseline"
+        self.baseline = Baseline(self.readout.width, latent_dim) if learned else None
         self.progress: Tensor
         self.register_buffer("progress", torch.zeros(()))
 
@@ -91,7 +94,7 @@ class Elbo(LatentModel):
         total, kl = sum_over_targets(log_likelihoods), self.kl(posterior, code)
         means = {name: self.likelihoods[name].mean(output[:, 0].detach()) for name, output in outputs.items()}
         return build_vae_loss(
-            self.loss_per_sample(posterior, noise, total, kl),
+            self.loss_per_sample(posterior, noise, total, kl, self.readout(features)),
             {
                 "negative_elbo": weighted_mean(kl.sum(-1) - total),
                 **reconstruction_reports(log_likelihoods),
@@ -117,6 +120,7 @@ class Elbo(LatentModel):
         noise: Float[Tensor, "B K D"],
         log_likelihood: Float[Tensor, "B K"],
         kl: Float[Tensor, "B K D"],
+        vector: Float[Tensor, "B W"],
     ) -> Float[Tensor, " B"]:
         """Return the negative bound of every sample, differentiable by the chosen estimator."""
         factor = self.kl_factor()
@@ -127,6 +131,9 @@ class Elbo(LatentModel):
         signal = log_likelihood.detach()[..., None].expand_as(kl)
         if self.bound == "sampled":
             signal = signal - factor * kl.detach()
+        if self.baseline is not None:
+            signal, lesson = self.baseline(vector, signal)
+            negative = negative + lesson
         return negative - surrogate(posterior, noise, signal, control=self.control == "leave_one_out")
 
 

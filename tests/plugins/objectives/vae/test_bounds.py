@@ -133,6 +133,7 @@ ESTIMATORS = {
     "score": {"gradient": "score", "num_latents": 4},
     "score, sampled": {"gradient": "score", "bound": "sampled", "num_latents": 4},
     "score, no control": {"gradient": "score", "control": "none"},
+    "score, baseline": {"gradient": "score", "control": "baseline"},
 }
 
 
@@ -153,6 +154,19 @@ def test_the_control_variate_lowers_the_variance_of_the_bounds_gradient() -> Non
         for control in ("none", "leave_one_out")
     )
     assert bool((with_it < 0.5 * without).all())
+
+
+def test_a_learned_baseline_lowers_the_variance_of_few_codes_where_others_are_too_few_to_estimate_anything() -> None:
+    y = observed(1).expand(5000, -1)
+    without, with_it = (linear_gaussian(Elbo, gradient="score", control=control) for control in ("none", "baseline"))
+    optimizer = torch.optim.Adam(with_it.baseline.parameters(), 0.05)
+    for step in range(60):
+        optimizer.zero_grad()
+        features = as_features(exact_posterior(y[:64]), wrong=0.3)
+        with_it(features, {"y": Target(y[:64])}, Draws(torch.arange(64), 1, step)).total.backward()
+        optimizer.step()
+    plain, lower = (code_gradients(model, y, 0.3).var(0) for model in (without, with_it))
+    assert bool((lower < 0.8 * plain).all())
 
 
 def test_the_doubly_reparameterized_gradient_is_right_with_less_variance() -> None:
