@@ -103,13 +103,12 @@ def describe_cost(cost: Cost, cells: int, jobs: int) -> str:
 
 
 def find_varying(cells: Sequence[PlannedCell]) -> list[str]:
-    """Return the choices that not all cells make alike, the seed last."""
+    """Return the choices that not all cells make alike, of those that make them; the seed last."""
     values: dict[str, set[str]] = {}
     for cell in cells:
         for name, value in cell.choices.items():
             values.setdefault(name, set()).add(repr(value))
-    missing = {name for name in values if any(name not in cell.choices for cell in cells)}
-    varying = [name for name in values if len(values[name]) > 1 or name in missing]
+    varying = [name for name in values if len(values[name]) > 1]
     return [*(name for name in varying if name != SEED), *(name for name in varying if name == SEED)]
 
 
