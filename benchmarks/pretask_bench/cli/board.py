@@ -35,8 +35,8 @@ def command(
 ) -> None:
     """Write the leaderboard of SUITE from RECORDS, folders or files; runs/records where none is named.
 
-    One page that needs nothing else, with its numbers as CSV, JSON and Markdown. The same records give the same
-    bytes.
+    Of a GRID.toml instead of a SUITE, the page of that sweep: what each choice changes, in small multiples. One page
+    that needs nothing else, with its numbers as CSV, JSON and Markdown. The same records give the same bytes.
     """
     from pretask_bench.board.keeper import Keeper, read_authors, read_withdrawn
     from pretask_bench.board.site import write_board
@@ -47,6 +47,9 @@ def command(
 
     places, installed = places or (Path("runs/records"),), registry()
     require_places("board", places)
+    if suite.endswith(".toml") and Path(suite).is_file():
+        show_sweep(Path(suite), places, out)
+        return
     chosen = read_suite(installed, suite)
     keeper = Keeper(read_withdrawn(places), read_authors(strict_authors) if strict_authors is not None else None)
     records, refused = read_whole(places)
@@ -58,4 +61,16 @@ def command(
     fits = fitting_rows(installed, None, None, None, exact=False) if compat else []
     written = write_board(chosen, records, out, None if no_pictures else folders, fits, keeper, installed)
     for path in written:
+        print(path)
+
+
+def show_sweep(grid: Path, places: tuple[Path, ...], out: Path) -> None:
+    """Write the page of a sweep, and print the places of its files."""
+    from pretask_bench.board.sweep_page import write_sweep_page
+    from pretask_bench.results.index import read_whole
+
+    records, refused = read_whole(places)
+    for path, reason in refused:
+        click.echo(f"left out {escape_invisible(str(path))}: {escape_invisible(reason)}", err=True)
+    for path in write_sweep_page(grid, records, out, registry()):
         print(path)

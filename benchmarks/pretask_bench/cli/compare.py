@@ -1,6 +1,5 @@
 """The verb `pretask compare`: whether one encoder is better than another, or only luckier."""
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,16 +68,11 @@ def command(places: tuple[Path, ...], evaluator: str | None, metric: str | None,
 
 def comparison_cells(comparison: "Comparison", metric: "Metric") -> tuple[str, ...]:
     """Return the cells under COLUMNS of one comparison."""
+    from pretask_bench.results.report import format_difference, format_difference_interval
+
     estimate = comparison.estimate
-    interval = ""
-    if estimate.low is not None and estimate.high is not None and math.isfinite(estimate.high - estimate.low):
-        interval = f"{points(estimate.low, metric)} to {points(estimate.high, metric)}"
+    interval = format_difference_interval(estimate, metric)
     p_values = (comparison.p_value, comparison.corrected_p_value)
     p_value, corrected = ("" if value is None else f"{value:.2g}" for value in p_values)
-    pair, difference = f"{comparison.first} − {comparison.second}", points(estimate.value, metric)
+    pair, difference = f"{comparison.first} − {comparison.second}", format_difference(estimate.value, metric)
     return (pair, comparison.over, difference, interval, p_value, corrected, comparison.verdict)
-
-
-def points(value: float, metric: "Metric") -> str:
-    """Return a difference with its sign, in points where the number is a fraction."""
-    return f"{100 * value:+.1f}" if metric.is_fraction else f"{value:+.4g}"

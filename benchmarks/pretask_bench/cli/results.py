@@ -33,13 +33,20 @@ kept in an index in the cache; verify reads the files themselves."""
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["table", "md", "csv", "json"]),
+    type=click.Choice(["table", "md", "tex", "csv", "json"]),
     default="table",
     show_default=True,
     help="csv and json hold plain numbers with the ends of their intervals.",
 )
 @click.option("--systems", is_flag=True, help="One row for every system, one column for what it was measured on.")
 @click.option("--suite", "suite_name", metavar="SUITE", help="Of --systems, the columns: the divisions of a suite.")
+@click.option("--ablation", is_flag=True, help="What each choice changes, all else and the seed equal.")
+@click.option(
+    "--picture",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.svg",
+    help="Of --ablation, draw the effects with their intervals.",
+)
 @json_option
 @collected_seldom()
 def command(
@@ -50,6 +57,8 @@ def command(
     form: str,
     systems: bool,
     suite_name: str | None,
+    ablation: bool,
+    picture: Path | None,
     as_json: bool,
 ) -> None:
     """Show what is in RECORDS, folders or files; runs/records where none is named."""
@@ -61,6 +70,9 @@ def command(
     require_places("results", places)
     if systems or suite_name:
         show_systems(places, parsed_conditions, suite_name, "json" if as_json else form)
+        return
+    if ablation or picture is not None:
+        show_ablation(places, parsed_conditions, "json" if as_json else form, picture)
         return
     summaries, refused = read_summaries(places)
     for path, reason in refused:
@@ -89,6 +101,30 @@ def show_systems(places: Sequence[Path], conditions: "Conditions", suite_name: s
         draw_table(table.columns, table.cells, count_text(len(selected), len(records)), width=WIDTH)
     else:
         click.echo(format_table(form, table))
+
+
+def show_ablation(places: Sequence[Path], conditions: "Conditions", form: str, picture: Path | None) -> None:
+    """Print the effects of all choices; draw them where a file is named. It needs the options of all records."""
+    from pretask_bench.results.ablation import analyze
+    from pretask_bench.results.ablation_tables import describe, effects_table
+    from pretask_bench.results.index import read_whole
+    from pretask_bench.results.query import format_table, select
+
+    records, refused = read_whole(places)
+    for path, reason in refused:
+        click.echo(f"left out {escape_invisible(str(path))}: {escape_invisible(reason)}", err=True)
+    ablations = analyze(record for _, record in select([*records.items()], conditions))
+    for line in describe(ablations):
+        click.echo(line, err=True)
+    table = effects_table(ablations, whole=form in ("csv", "json"))
+    if form == "table":
+        draw_table(table.columns, table.cells, "What each choice changes", width=WIDTH)
+    else:
+        click.echo(format_table(form, table))
+    if picture is not None:
+        from pretask_bench.board.effects import write_picture
+
+        print(write_picture(picture, ablations))
 
 
 def count_text(shown: int, total: int) -> str:

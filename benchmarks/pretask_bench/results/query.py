@@ -25,12 +25,13 @@ from pretask_bench.results.groups import (
     interval_fields,
     summarize_group,
 )
+from pretask_bench.results.latex import latex
 from pretask_bench.results.markdown import plain_text, row_text
 from pretask_bench.results.report import format_number
 from pretask_bench.results.statistics import Estimate
 
 AVERAGED = (TRAINED, RANDOM, RAW)  # encoders that a table of averages shows
-FORMATS = ("table", "md", "csv", "json")
+FORMATS = ("table", "md", "tex", "csv", "json")
 NONE = "none"  # what a record without a task has as its task
 FIELDS: Mapping[str, Callable[[Record], Sequence[str]]] = {
     "task": lambda record: [record.cell.task or NONE],
@@ -252,11 +253,13 @@ def format_range(estimate: Estimate | None, metric: Metric) -> str:
 
 
 def format_table(form: str, table: Table) -> str:
-    """Return a table as plain columns, Markdown, CSV or JSON."""
+    """Return a table as plain columns, Markdown, LaTeX, CSV or JSON."""
     if form == "table":
         return align_columns(table.columns, [tuple(map(escape_invisible, row)) for row in table.cells])
     if form == "json":
         return json.dumps([*table.fields], indent=1, ensure_ascii=False)
+    if form == "tex":
+        return latex(table.columns, table.cells)
     return markdown(table.columns, table.cells) if form == "md" else csv_text(table.fields)
 
 

@@ -184,3 +184,20 @@ def format_estimate(estimate: Estimate, metric: Metric, *, sign: bool = False) -
     if not math.isfinite(half_width):
         return text
     return f"{text} ± {100 * half_width:.1f}" if metric.is_fraction else f"{text} ± {half_width:.2g}"
+
+
+def format_difference(value: float, metric: Metric) -> str:
+    """Return a difference with its sign, in points where the number is a fraction.
+
+    >>> format_difference(0.0312, Metric("fraction")), format_difference(-0.5, Metric("nats"))
+    ('+3.1', '-0.5')
+    """
+    return f"{100 * value:+.1f}" if metric.is_fraction else f"{value:+.4g}"
+
+
+def format_difference_interval(estimate: Estimate, metric: Metric) -> str:
+    """Return the interval of a difference; "" where it has none."""
+    low, high = estimate.low, estimate.high
+    if low is None or high is None or not math.isfinite(high - low):
+        return ""
+    return f"{format_difference(low, metric)} to {format_difference(high, metric)}"

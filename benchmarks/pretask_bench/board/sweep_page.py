@@ -1,0 +1,79 @@
+"""The page of a sweep: small multiples of what each choice changes, one section for each measure, and the tables.
+
+Like a leaderboard it needs nothing else, and the same records give the same bytes.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from pretask_registry import Registry
+
+from pretask_bench.board.effects import draw_panels
+from pretask_bench.board.site import policy_hash, read_own_text, write_text
+from pretask_bench.records.record import Record
+from pretask_bench.results.ablation import Ablation, analyze
+from pretask_bench.results.ablation_tables import describe, effects_table, measure_title
+from pretask_bench.results.groups import seedless_key
+from pretask_bench.results.query import format_table
+from pretask_bench.sweeps.grid import read_grid
+from pretask_bench.sweeps.ledger import Ledger
+from pretask_bench.sweeps.planning import Planner
+
+TABLES = ("csv", "json", "md", "tex")
+
+
+def write_sweep_page(grid: Path, records: Mapping[str, Record], out: Path, registry: Registry) -> list[Path]:
+    """Write the page of a sweep and its tables, each whole or not at all.
+
+    Args:
+        grid: Its file; records that are none of its cells are left out.
+        records: Records by their hash.
+        out: Folder to write to.
+        registry: Where names are looked up.
+
+    Raises:
+        PretaskError: The grid cannot be read, or a file not written.
+    """
+    keys = find_keys(grid, out, registry)
+    own = [record for _, record in sorted(records.items()) if (seedless_key(record), record.cell.seed) in keys]
+    complete = {(seedless_key(record), record.cell.seed) for record in own if record.status == "complete"}
+    ablations = analyze(own)
+    table = effects_table(ablations, whole=True)
+    page = render_sweep(grid.stem, ablations, len(complete), len(keys))
+    files = {"index.html": page, **{f"effects.{form}": f"{format_table(form, table)}\n" for form in TABLES}}
+    return [write_text(out / name, text) for name, text in files.items()]
+
+
+def find_keys(grid: Path, out: Path, registry: Registry) -> set[tuple[str, int]]:
+    """Return the keys of a sweep's cells without seed, and the seeds."""
+    nothing = out / "no-records"
+    cells: Iterable[Any] = Planner(registry, read_grid(grid), nothing, Ledger(nothing)).plan()
+    return {(cell.described.key, cell.choices["seed"]) for cell in cells if cell.described is not None}
+
+
+def render_sweep(name: str, ablations: Sequence[Ablation], records: int, cells: int) -> str:
+    """Return the text of the page."""
+    environment = Environment(
+        loader=PackageLoader("pretask_bench", "board"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    rules = read_own_text("board.css")
+    sections = [
+        {"title": measure_title(ablation), "line": line.partition(": ")[2], "panels": draw_panels(ablation)}
+        for ablation, line in zip(ablations, describe(ablations), strict=True)
+        if ablation.main
+    ]
+    return environment.get_template("sweep.html").render(
+        name=name,
+        records=records,
+        cells=cells,
+        sections=sections,
+        rules=Markup(rules),
+        rules_hash=policy_hash(rules),
+    )

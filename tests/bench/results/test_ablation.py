@@ -1,0 +1,188 @@
+"""Ablations: planted effects come back, whatever is missing, and nothing is compared that nothing connects."""
+
+import itertools
+import math
+import random
+import xml.dom.minidom
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pretask_bench.cli.main import invoke
+from pretask_bench.records.record import Record
+from pretask_bench.records.store import write
+from pretask_bench.results.ablation import Ablation, Effect, analyze
+from pretask_bench.results.latex import escape_latex
+from pretask_bench.results.statistics import paired_difference
+from pretask_registry import Registry
+from sweep_cells import plan_cells, record_of
+
+SEEDS = (0, 1, 2)
+RATES, LATENT = (0.1, 0.2, 0.3), (2, 4)
+AXES: Mapping[str, Any] = {"recipe.lr": RATES, "objective.latent_dim": LATENT}
+GRID = "seeds = 3\n[axes]\n'recipe.lr' = [0.1, 0.2, 0.3]\n'objective.latent_dim' = [2, 4]\nevaluate = ['knn']\n"
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return Registry.load()
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRETASK_CACHE", str(tmp_path / "cache"))
+
+
+def make_records(
+    registry: Registry, folder: Path, value: Callable[[Mapping[str, Any]], float | None], **fields: Any
+) -> list[Record]:
+    """Records of a grid with the numbers that a function gives; none where it gives None."""
+    fields = {"axes": AXES, "seeds": list(SEEDS), **fields}
+    fields["fixed"] = {"evaluate": "knn", **fields.get("fixed", {})}
+    made = []
+    for cell in plan_cells(registry, folder, **fields):
+        assert cell.described is not None
+        if (number := value(cell.choices)) is not None:
+            (evaluator,) = cell.described.fields["evaluators"]
+            row = {"encoder": "trained", "evaluator": evaluator, "metrics": {"accuracy": number}}
+            made.append(record_of(cell, results=[row]))
+    return made
+
+
+def noise(choices: Mapping[str, Any]) -> float:
+    """A number of a seed that all its runs have in common, far larger than any effect, and a small one of the run."""
+    own = random.Random(repr(sorted(choices.items(), key=str))).uniform(-0.001, 0.001)
+    return 0.3 * float(choices["seed"]) / 3 + own
+
+
+def find(ablation: Ablation, factors: str, levels: str) -> Effect:
+    """The effect of these levels."""
+    (effect,) = (
+        effect
+        for effect in (*ablation.main, *ablation.interactions)
+        if (" ".join(effect.factors), " ".join(effect.levels)) == (factors, levels)
+    )
+    return effect
+
+
+def planted(choices: Mapping[str, Any]) -> float:
+    """0.05 for four latent numbers, 0.1 for the rate 0.2 and 0.04 more for both together."""
+    rate, latent = choices["recipe.lr"] == 0.2, choices["objective.latent_dim"] == 4
+    return 0.2 + 0.1 * rate + 0.05 * latent + 0.04 * (rate and latent) + noise(choices)
+
+
+def test_planted_effects_and_interactions_come_back_with_seeds_paired(registry: Registry, tmp_path: Path) -> None:
+    (ablation,) = analyze(make_records(registry, tmp_path, planted))
+    assert (ablation.runs, ablation.seeds, ablation.metric_name) == (18, SEEDS, "accuracy")
+    assert dict(ablation.factors) == {"objective.latent_dim": ["2", "4"], "recipe.lr": ["0.1", "0.2", "0.3"]}
+    rate = find(ablation, "recipe.lr", "0.2")
+    assert rate.against == ("0.1",)
+    assert rate.contexts == 2
+    assert rate.estimate.value == pytest.approx(0.12, abs=0.002)  # with the half of what both together add
+    assert rate.estimate.low is not None
+    assert 0.11 < rate.estimate.low < rate.estimate.value, "the seeds' own numbers are of no effect"
+    assert find(ablation, "objective.latent_dim", "4").estimate.value == pytest.approx(0.05 + 0.04 / 3, abs=0.002)
+    both = find(ablation, "objective.latent_dim recipe.lr", "4 0.2")
+    assert both.estimate.value == pytest.approx(0.04, abs=0.004)
+
+
+def test_an_effect_is_the_mean_of_paired_differences_over_the_contexts_that_both_levels_have(
+    registry: Registry, tmp_path: Path
+) -> None:
+    missing = {(0.1, 2), (0.3, 4)}
+
+    def value(choices: Mapping[str, Any]) -> float | None:
+        pair = (choices["recipe.lr"], choices["objective.latent_dim"])
+        one_failed = pair == (0.2, 4) and choices["seed"] == 2
+        return None if pair in missing or one_failed else planted(choices) * 1.7
+
+    records = make_records(registry, tmp_path, value)
+    (ablation,) = analyze(records)
+    numbers = {
+        (record.cell.recipe["lr"], record.cell.objective.options["latent_dim"], record.cell.seed): float(
+            record.results[0].metrics["accuracy"] or 0
+        )
+        for record in records
+    }
+    for effect in ablation.main:
+        if effect.factors == ("recipe.lr",):
+            level, against = float(effect.levels[0]), float(effect.against[0])
+            pairs = [
+                (latent, seed)
+                for latent, seed in itertools.product(LATENT, SEEDS)
+                if (level, latent, seed) in numbers and (against, latent, seed) in numbers
+            ]
+            latents = {latent for latent, _ in pairs}
+            assert len(latents) == effect.contexts == 1
+            sides = [{seed: numbers[rate, latent, seed] for latent, seed in pairs} for rate in (level, against)]
+            assert effect.estimate == paired_difference(*sides)
+    assert {(*effect.levels, *effect.against) for effect in ablation.main if effect.factors == ("recipe.lr",)} == {
+        ("0.1", "0.2"),
+        ("0.3", "0.2"),
+    }
+
+
+def test_runs_on_other_data_are_contexts_of_their_own_and_never_compared(registry: Registry, tmp_path: Path) -> None:
+    zips = [{"data.size": [16, 24], "model.hidden": [[8], [9]]}]
+    fixed = {"data": "shapes", "data.image_size": 16, "data.test_size": 8}
+    records = make_records(registry, tmp_path, noise, zip=zips, axes={"recipe.lr": RATES}, fixed=fixed)
+    (ablation,) = analyze(records)
+    assert {effect.factors for effect in ablation.main} == {("recipe.lr",)}
+    assert all(effect.contexts == 2 for effect in ablation.main)
+
+
+def test_options_of_a_part_are_averaged_over_where_the_part_is_the_factor(registry: Registry, tmp_path: Path) -> None:
+    grids = [
+        {"axes": {"objective": ["elbo"], "objective.latent_dim": [2, 4, 8]}},
+        {"axes": {"objective": ["iwae"], "objective.num_latents": [2, 4]}},
+    ]
+    values = {2: 0.1, 4: 0.2, 8: 0.6}
+
+    def value(choices: Mapping[str, Any]) -> float:
+        return values.get(choices.get("objective.latent_dim", 0), 0.5) + noise(choices)
+
+    (ablation,) = analyze(make_records(registry, tmp_path, value, grid=grids, axes={}))
+    effect = find(ablation, "objective", "iwae")
+    assert effect.against == ("elbo",)
+    assert effect.estimate.value == pytest.approx(0.5 - 0.3, abs=0.002)
+    assert find(ablation, "objective.latent_dim", "8").estimate.value == pytest.approx(0.5, abs=0.002)
+
+
+def test_one_seed_gives_differences_without_intervals(registry: Registry, tmp_path: Path) -> None:
+    (ablation,) = analyze(make_records(registry, tmp_path, planted, seeds=1))
+    assert {(effect.estimate.low, effect.p_value, effect.corrected) for effect in ablation.main} == {(None, None, None)}
+
+
+def test_the_tables_and_the_page_hold_the_effects_and_equal_records_give_equal_bytes(
+    registry: Registry, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    store = tmp_path / "records"
+    for record in make_records(registry, tmp_path, planted):
+        write(store, record)
+    assert invoke(["results", str(store), "--ablation", "--picture", str(tmp_path / "effects.svg")]) == 0
+    assert "+12.0" in capfd.readouterr().out
+    assert invoke(["results", str(store), "--ablation", "--format", "tex"]) == 0
+    assert capfd.readouterr().out.splitlines()[0] == r"\begin{tabular}{llrrrrrrr}"
+    drawn = xml.dom.minidom.parse(str(tmp_path / "effects.svg"))
+    titles = [node.firstChild.nodeValue for node in drawn.getElementsByTagName("title") if node.firstChild is not None]
+    assert any(title is not None and title.startswith("recipe.lr 0.2 against 0.1: +12.") for title in titles)
+    grid = tmp_path / "rates.toml"
+    grid.write_text(f"{GRID}[fixed]\ntask = 'vae'\npreset = 'small'\ndata = 'digits'\n'recipe.samples' = 512\n")
+    for out in ("first", "second"):
+        assert invoke(["board", str(grid), str(store), "--out", str(tmp_path / out)]) == 0
+    names = ["effects.csv", "effects.json", "effects.md", "effects.tex", "index.html"]
+    assert sorted(path.name for path in (tmp_path / "first").iterdir()) == names
+    assert all((tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes() for name in names)
+    page = (tmp_path / "first" / "index.html").read_text()
+    assert "18 of 18 cells recorded" in page
+    assert page.count("<svg") == len(analyze(make_records(registry, tmp_path, planted))[0].factors) + 1
+
+
+@pytest.mark.parametrize("text", ["a_b & 50 %", r"\input{x}", "#1 ~ ^2 $x$ {y}"])
+def test_latex_shows_a_strangers_text_and_obeys_none_of_it(text: str) -> None:
+    escaped = escape_latex(text)
+    for special in "_&%#$":
+        assert escaped.count(special) == escaped.count(f"\\{special}")
+    assert r"\input" not in escaped
+    assert math.isclose(escaped.count("{"), escaped.count("}"))
