@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE = # what a process compiles, the next one need not
 
-.PHONY: setup demo docs test test-all sweep speed check clean
+.PHONY: setup demo docs test test-all test-compiled speed check clean
 
 setup: .venv/ready
 
@@ -31,8 +31,8 @@ test: setup ## every test, warnings as errors
 test-all: .venv-all/ready ## what needs an extra, a compiler, many kills or a package installed anew
 	OMP_NUM_THREADS=1 .venv-all/bin/python -m pytest -q -n logical --dist worksteal -m exhaustive
 
-sweep: .venv-all/ready ## every preset of every task through the compiler: half an hour
-	OMP_NUM_THREADS=1 .venv-all/bin/python -m pytest -q -m sweep
+test-compiled: .venv-all/ready ## every preset of every task through the compiler: half an hour
+	OMP_NUM_THREADS=1 .venv-all/bin/python -m pytest -q -m compiled
 
 speed: setup ## what steps, draws, features, data, commands and large stores cost, as ratios: an hour
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.speed

@@ -76,7 +76,7 @@ def test_every_check_passes_and_none_is_expected_to_fail(name: str, registry: Re
     assert {outcome.check for outcome in outcomes if outcome.state != "passed"} - COMPILED <= {"output-is-golden"}
 
 
-@pytest.mark.sweep
+@pytest.mark.compiled
 @pytest.mark.parametrize("name", STRANGERS)
 def test_every_check_passes_where_it_is_compiled_too(name: str, registry: Registry) -> None:
     assert "FAILED" not in run_python("-m", "pretask_bench", "check", name).out

@@ -12,7 +12,7 @@ LARGE = ("every-size-is-trainable-without-memory", "gradient-reaches-every-param
 test_conformance = conformance("pretask", without=LARGE)
 
 
-SWEEP = pytest.mark.sweep  # half an hour of compiling: every preset of every task
+COMPILED = pytest.mark.compiled  # half an hour of compiling: every preset of every task
 
 
 @pytest.mark.exhaustive  # and up to 1 GB
@@ -27,8 +27,8 @@ def test_a_gradient_reaches_every_parameter_of_the_networks_of_the_papers() -> N
     ("kind", "check", "least"),
     [
         pytest.param("split", "compiles", 20, marks=pytest.mark.exhaustive),
-        pytest.param("split", "compiled-answers-as-eager", 20, marks=SWEEP),
-        pytest.param("task", "compiled-step-answers-as-eager", 12, marks=SWEEP),
+        pytest.param("split", "compiled-answers-as-eager", 20, marks=COMPILED),
+        pytest.param("task", "compiled-step-answers-as-eager", 12, marks=COMPILED),
     ],
 )
 def test_every_built_in_compiles_in_one_graph_and_then_answers_as_before(kind: str, check: str, least: int) -> None:
