@@ -337,12 +337,24 @@ class Budget:
 
 @runtime_checkable
 class Evaluator(Protocol):
-    """Says what the encoder is worth: yields (name, value); `pretask.evaluator` declares units and directions."""
+    """Says what the encoder is worth: yields (name, value); `pretask.evaluator` declares units and directions.
+
+    What it may have beside: ChecksBefore.
+    """
 
     def __call__(
         self, task: "Task", data: "Data", budget: Budget, /
     ) -> Iterator[tuple[str, float | Items | Figure | Choice]]:
         """Measure a trained task on data with labels. Test items are scored once and never used to choose."""
+        ...
+
+
+@runtime_checkable
+class ChecksBefore(Protocol):
+    """An evaluator that can tell before a task is trained that it will not measure it, so that no training is lost."""
+
+    def check(self, task: "Task", data: "Data", /) -> None:
+        """Raise PretaskError where such a task, or such data, cannot be measured; the task has its first weights."""
         ...
 
 

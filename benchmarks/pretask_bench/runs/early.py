@@ -1,12 +1,19 @@
-"""Early: what a run refuses before any data is decoded, because its parts fail in their first step on tiny data."""
+"""Early: what a run refuses before it trains.
+
+Parts that fail in their first step on tiny data, before any data is decoded; and data or a task that an evaluator will
+not measure.
+"""
 
 import os
 
-from pretask import Incompatible
+import torch
+from pretask import ChecksBefore, Incompatible
+from pretask_registry import build
 from pretask_registry.canned import OBSERVED
 from pretask_registry.trial import explain_trial, try_parts
 
 from pretask_bench.runs.plan import Plan
+from pretask_bench.runs.prepare import PreparedRun
 
 TRIED_PARTS = ("split", "objective", "model")
 
@@ -27,3 +34,14 @@ def check_first_step(plan: Plan) -> None:
     if try_parts(modality, split, objective, model, settings).crash:
         reason = explain_trial(modality, split, objective, model, settings)
         raise Incompatible(f"{reason} Choose another part, or correct this one.")
+
+
+def check_evaluators(prepared: PreparedRun, device: torch.device) -> None:
+    """Raise PretaskError where an evaluator says that it will not measure the task on the data that it is given."""
+    plan = prepared.plan
+    every = [build(evaluator, plan.options_of(evaluator.name)) for evaluator in plan.evaluators]
+    checking = [evaluator for evaluator in every if isinstance(evaluator, ChecksBefore)]
+    if checking:
+        task = prepared.compose(device)
+        for evaluator in checking:
+            evaluator.check(task, prepared.evaluation_data)

@@ -33,7 +33,7 @@ from pretask_bench.records.store import write
 from pretask_bench.results.index import find_by_cell
 from pretask_bench.runs.context import Interrupted, RunContext, StageTimer
 from pretask_bench.runs.cost import training_flops
-from pretask_bench.runs.early import check_first_step
+from pretask_bench.runs.early import check_evaluators, check_first_step
 from pretask_bench.runs.fit_with import load_encoder_source
 from pretask_bench.runs.given_encoders import GivenEncoder, read_given, require_reads
 from pretask_bench.runs.memory import check_memory, explain_refused_memory
@@ -137,7 +137,7 @@ def run_all(registry: Registry, plans: Sequence[Plan], context: RunContext) -> l
         is_first = started is None or not trains_the_same(started.prepared.plan, plan)
         started = start_after(registry, plan, context, started)
         for other in takewhile(partial(trains_the_same, plan), plans[number + 1 :]) if is_first else ():
-            start_measuring(started, other)
+            start_measuring(started, other, context)
         done.append(finish(registry, started, context))
     return done
 
@@ -146,7 +146,7 @@ def start_after(registry: Registry, plan: Plan, context: RunContext, before: Sta
     """Start a run after another one, whose data and parts it takes where both train the same."""
     if before is None or not trains_the_same(before.prepared.plan, plan):
         return start(registry, plan, context)
-    return start_measuring(before, plan)
+    return start_measuring(before, plan, context)
 
 
 def finish(registry: Registry, started: Started, context: RunContext) -> StoredRecord:
@@ -181,14 +181,16 @@ def start(registry: Registry, plan: Plan, context: RunContext) -> Started:
         prepared = prepare_run(plan, context.device, load_encoder_source(registry, plan, context.device))
     encoder = build_encoder_without_memory(prepared.split, prepared.build_model, prepared.train)
     context.take_memory(check_memory(encoder, prepared.train, plan.recipe, count_ranks(), context.device))
+    check_evaluators(prepared, context.device)
     return Started(prepared, at, timer, read_given(registry, context.given, prepared), {})
 
 
-def start_measuring(started: Started, plan: Plan) -> Started:
+def start_measuring(started: Started, plan: Plan, context: RunContext) -> Started:
     """Start what another plan is measured by and on, with all else as it is in a run that trains the same."""
     at, timer = datetime.now(UTC), StageTimer()
     with timer.stage("data"):
         prepared = prepare_measuring(started.prepared, plan)
+    check_evaluators(prepared, context.device)
     for given in started.given:
         require_reads(given, prepared)
     return started._replace(prepared=prepared, at=at, timer=timer)

@@ -44,6 +44,10 @@ class FewShot:
     label: str = ""
     num_texts: Size = 256
 
+    def check(self, task: Task, data: Data, /) -> None:
+        """Raise PretaskError where the task does not ask for the next token, or not in the data's vocabulary."""
+        next_target(WHO, task, data("test"))
+
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Items]]:
         """Yield by k `accuracy`, `normalized_accuracy` (by the mean over tokens), and `majority`; fractions.
 

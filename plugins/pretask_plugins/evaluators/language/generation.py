@@ -54,6 +54,10 @@ class Generation:
     top_p: FractionAboveZero = 0.9
     use_memory: bool = True
 
+    def check(self, task: Task, data: Data, /) -> None:
+        """Raise PretaskError where the task does not ask for the next token, or not in the data's vocabulary."""
+        next_target("generation", task, data("test"))
+
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Figure]]:
         """Yield `overlap` of nucleus sampling; by way: `overlap`, `distinct-1`, `distinct-2`, `repetition`; and texts.
 

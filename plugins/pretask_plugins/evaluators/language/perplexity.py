@@ -26,6 +26,10 @@ MAX_EXPONENT = 700.0  # exp of more than 709 overflows
 class LanguageModel:
     """The cost of the test part's tokens, each predicted from all tokens before it in its row."""
 
+    def check(self, task: Task, data: Data, /) -> None:
+        """Raise PretaskError where the task does not ask for the next token, or not in the data's vocabulary."""
+        next_target("lm", task, data("test"))
+
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Choice]]:
         """Yield `nats_per_token`, `perplexity`, `accuracy` and `tokens`; `tokenizer` names what the perplexity is of.
 

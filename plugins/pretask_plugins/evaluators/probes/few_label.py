@@ -38,6 +38,7 @@ from pretask_plugins.evaluators.probes.validation_split import (
     balanced_accuracy,
     build_probe_data,
     check_poolings,
+    find_classes,
     layer_name,
     majority,
     split_stratified,
@@ -75,6 +76,10 @@ class FewLabels:
     def __post_init__(self) -> None:
         check_poolings("few-label", (self.pooling,))
         require_range("few-label", "few-label", self)
+
+    def check(self, task: Task, data: Data, /) -> None:
+        """Raise PretaskError where there are no labels to probe, or too few samples of a class."""
+        find_classes("few-label", data, self.label)
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float]]:
         """Yield `5.accuracy`, `5.low`, `5.high` and `5.balanced_accuracy` of five labels per class, and of other sizes.

@@ -27,6 +27,7 @@ from pretask_plugins.evaluators.probes.validation_split import (
     build_probe_data,
     check_neighbors,
     check_poolings,
+    find_classes,
     report,
 )
 
@@ -58,6 +59,10 @@ class NearestNeighbors:
             raise PretaskError(
                 "knn.temperature", "numbers above 0", str(self.temperature), "Set it to (0.07,).", exit_code=2
             )
+
+    def check(self, task: Task, data: Data, /) -> None:
+        """Raise PretaskError where there are no labels to probe, or too few samples of a class."""
+        find_classes("knn", data, self.label)
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Items | Choice]]:
         """Yield `accuracy`, `balanced_accuracy` and `items` of the layer and pooling chosen on validation data.

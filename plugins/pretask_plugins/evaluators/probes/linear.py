@@ -36,6 +36,7 @@ from pretask_plugins.evaluators.probes.validation_split import (
     best_poolings,
     build_probe_data,
     check_poolings,
+    find_classes,
     report,
 )
 
@@ -63,6 +64,10 @@ class LinearProbe:
 
     def __post_init__(self) -> None:
         check_poolings("linear", self.pooling)
+
+    def check(self, task: Task, data: Data, /) -> None:
+        """Raise PretaskError where there are no labels to probe, or too few samples of a class."""
+        find_classes("linear", data, self.label)
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Items | Choice]]:
         """Yield `accuracy`, `balanced_accuracy` and `items` of the layer and pooling chosen on validation data.

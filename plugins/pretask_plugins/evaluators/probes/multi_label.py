@@ -58,6 +58,10 @@ class MultiLabelProbe:
     def __post_init__(self) -> None:
         check_poolings(WHO, self.pooling)
 
+    def check(self, task: Task, data: Data, /) -> None:
+        """Raise PretaskError where no labels allow several classes."""
+        find_common_labels(data, self.label)
+
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Items | Choice]]:
         """Yield `mAP` of the layer and pooling chosen on validation data, that of each layer, and `frequency_mAP`.
 
@@ -69,8 +73,7 @@ class MultiLabelProbe:
             PretaskError: No labels allow several classes, or too few samples are of a class or not of it.
         """
         train, test = (data(part) for part in ("train", "test"))
-        name = find_labels(train, self.label)
-        find_labels(test, name)
+        name = find_common_labels(data, self.label)
         known, truth = train.labels[name].value, test.labels[name].value
         features, held_out = (extract(task, samples, budget, self.pooling) for samples in (train, test))
         check_offered(WHO, features, self.pooling)
@@ -81,6 +84,13 @@ class MultiLabelProbe:
         check_val_fraction(WHO, self.val_fraction)
         probe = Probe(features, held_out, known, truth, usable, self.val_fraction, budget.seed)
         yield from probe.measure()
+
+
+def find_common_labels(data: Data, label: str) -> str:
+    """Return the name of the labels to use, which both parts have."""
+    name = find_labels(data("train"), label)
+    find_labels(data("test"), name)
+    return name
 
 
 def find_labels(samples: Samples, label: str) -> str:

@@ -32,6 +32,7 @@ from pretask_plugins.evaluators.probes.validation_split import (
     build_probe_data,
     check_neighbors,
     check_poolings,
+    find_classes,
     layer_name,
     name_choices,
 )
@@ -62,6 +63,10 @@ class Retrieval:
     def __post_init__(self) -> None:
         check_poolings(WHO, self.pooling)
         check_neighbors(WHO, self.k)
+
+    def check(self, task: Task, data: Data, /) -> None:
+        """Raise PretaskError where there are no labels to probe, or too few samples of a class."""
+        find_classes(WHO, data, self.label)
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Yielded:
         """Yield `mAP`, `precision@K`, `chance`, items (whether the nearest image is relevant), and pictures.

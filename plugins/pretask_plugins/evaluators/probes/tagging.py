@@ -49,15 +49,18 @@ class Tagging:
     dtype: Literal["bfloat16", "float32", "float64"] = "float32"
     readout: Readout = "layer"
 
+    def check(self, task: Task, data: Data, /) -> None:
+        """Raise PretaskError where there are no labels per position."""
+        find_tags(data, self.label)
+
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Items | Choice]]:
         """Yield what `linear` yields, and `lexical`.
 
         Raises:
             PretaskError: There are no labels per position, too few of them, or the encoder does not keep positions.
         """
+        name = find_tags(data, self.label)
         train, test = data("train"), data("test")
-        name = label_name("tagging", train, self.label, "position")
-        label_name("tagging", test, name, "position")
         train = draw_sentences(train, name, self.max_positions, budget.seed)
         probe = self.build_probe_data(task, train, test, name, budget)
         yield from LinearProbe(dtype=self.dtype, readout=self.readout).measure(probe, "tagging", budget.seed)
@@ -78,6 +81,13 @@ class Tagging:
             for samples, at, label in zip((train, test), where, labels, strict=True)
         ]
         return ProbeData(parts[0], parts[1], len(train.labels[name].names), validation)
+
+
+def find_tags(data: Data, label: str) -> str:
+    """Return the name of the labels per position to use, which both parts have."""
+    name = label_name("tagging", data("train"), label, "position")
+    label_name("tagging", data("test"), name, "position")
+    return name
 
 
 def draw_sentences(samples: Samples, name: str, max_positions: int, seed: int) -> Samples:

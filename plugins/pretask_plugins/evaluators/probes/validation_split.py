@@ -118,12 +118,10 @@ def build_probe_data(
             layer that offers one of the poolings.
     """
     check_val_fraction(who, val_fraction)
+    name = find_classes(who, data, label)
     train, test = data("train"), data("test")
-    name = label_name(who, train, label)
-    label_name(who, test, name)
     classes = len(train.labels[name].names)
     keep = {part: samples.labels[name].value >= 0 for part, samples in (("train", train), ("test", test))}
-    check_classes(who, train, name, keep["train"])
     parts = [
         keep_labeled(extract(task, samples, budget, poolings), samples.labels[name].value, keep[part])
         for part, samples in (("train", train), ("test", test))
@@ -177,9 +175,18 @@ def label_name(who: str, samples: Samples, label: str, per: Literal["sample", "p
             who,
             f"labels called '{label}'" if label else f"labeled data, one class per {per}",
             ", ".join(known) or "none",
-            f"Set {who}.label, or use data with classes.",
+            f"Set {who}.label, use data with classes, or leave {who} out of --evaluate.",
         )
     return label or known[0]
+
+
+def find_classes(who: str, data: Data, label: str) -> str:
+    """Return the name of the labels to use, which both parts have; raise PretaskError where none allow a probe."""
+    train, test = data("train"), data("test")
+    name = label_name(who, train, label)
+    label_name(who, test, name)
+    check_classes(who, train, name, train.labels[name].value >= 0)
+    return name
 
 
 def check_classes(who: str, samples: Samples, name: str, keep: Tensor) -> None:

@@ -92,6 +92,10 @@ class Tracking:
     stride: Size = 4
     max_clips: NonNegativeInt = 64
 
+    def check(self, task: Task, data: Data, /) -> None:
+        """Raise PretaskError where there are no masks to follow."""
+        check_masks(data("test"))
+
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Items | Figure]]:
         """Yield `J&F`, mean, recall and decay of `J` and `F`, those of the baselines, a picture; `track.accuracy`, with
         items, the fraction of tracks whose J&F is above a half.

@@ -61,6 +61,10 @@ class CodePrior:
     dropout: FractionBelowOne = DROPOUT
     num_samples: Size = 50
 
+    def check(self, task: Task, data: Data, /) -> None:
+        """Raise PretaskError where the task's objective has no codebook."""
+        require_codes(task)
+
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Figure]]:
         """Yield the bound, its terms in nats per image, and for every level the nats per code of three priors,
         `perplexity` of the test images' codes and the fraction of entries that they `used`; and pictures.

@@ -19,7 +19,7 @@ from pretask_plugins.evaluators.probes.fine_tuning.fine_tune import Classified, 
 from pretask_plugins.evaluators.probes.fine_tuning.overlap import measure_overlap, predict_by_overlap
 from pretask_plugins.evaluators.probes.fine_tuning.scores import f1_score, matthews
 from pretask_plugins.evaluators.probes.fine_tuning.text_rows import LM_WEIGHT, find_language_loss, make_rows
-from pretask_plugins.evaluators.probes.validation_split import label_name
+from pretask_plugins.evaluators.probes.validation_split import find_classes, label_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +33,10 @@ class Classification(Tuning):
 
     label: str = ""
     lm_weight: NonNegativeFloat = LM_WEIGHT
+
+    def check(self, task: Task, data: Data, /) -> None:
+        """Raise PretaskError where there are no labels, or too few samples of a class."""
+        find_classes("classification", data, self.label)
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Yielded:
         """Yield what `fine-tune` yields, `f1` and `matthews`; `constant_f1` is the best F1 of one answer for all.
@@ -63,6 +67,10 @@ class PairClassification(Tuning):
     label: str = ""
     lm_weight: NonNegativeFloat = LM_WEIGHT
     both_orders: bool = False
+
+    def check(self, task: Task, data: Data, /) -> None:
+        """Raise PretaskError where there are no labels, or too few samples of a class."""
+        find_classes("pair-classification", data, self.label)
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Yielded:
         """Yield what `classification` yields, and `overlap`, the accuracy of telling the class by shared tokens alone.

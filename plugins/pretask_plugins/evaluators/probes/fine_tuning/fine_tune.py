@@ -21,8 +21,7 @@ from pretask_plugins.evaluators.probes.fine_tuning.forms import ClassForm, Show
 from pretask_plugins.evaluators.probes.fine_tuning.text_rows import make_rows
 from pretask_plugins.evaluators.probes.validation_split import (
     balanced_accuracy,
-    check_classes,
-    label_name,
+    find_classes,
     split_stratified,
 )
 
@@ -38,6 +37,10 @@ class FineTune(Tuning):
     """
 
     label: str = ""
+
+    def check(self, task: Task, data: Data, /) -> None:
+        """Raise PretaskError where there are no labels, or too few samples of a class."""
+        find_classes("fine-tune", data, self.label)
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Yielded:
         """Yield `accuracy`, `balanced_accuracy`, `majority` (the most frequent class), `items`, and the chosen point.
@@ -88,12 +91,10 @@ def classify(
     auxiliary: AuxiliaryLoss | None = None,
 ) -> tuple[Classified, list[tuple[str, Choice]]]:
     """Train a classifier, and return what it says of the test part with the point that was chosen."""
+    name = find_classes(who, data, label)
     train, test = data("train"), data("test")
-    name = label_name(who, train, label)
-    label_name(who, test, name)
     labels = train.labels[name]
     keep = labels.value >= 0
-    check_classes(who, train, name, keep)
     units = keep.nonzero()[:, 0]
     classes = len(labels.names)
     validation = split_stratified(labels.value[units], classes, options.val_fraction, budget.seed)
