@@ -27,6 +27,7 @@ from pretask_plugins.shared.correlation import pearson
 
 WIDTH, PASSES, RATE, X_MAX, ALPHA = 16, 50, 0.05, 100.0, 0.75
 BATCH = 64
+CELLS_AT_ONCE = 1 << 17
 
 
 def make_task(samples: object, split: PairWithNeighbor, seed: int) -> Task:
@@ -82,12 +83,16 @@ def train_reference(split: PairWithNeighbor, table: np.ndarray, seed: int) -> np
     return table
 
 
-def compute_loss(split: PairWithNeighbor, table: np.ndarray) -> float:
+def compute_loss(split: PairWithNeighbor, table: np.ndarray, x_max: float = X_MAX) -> float:
     """Return J."""
+    total = 0.0
     rows, columns, counts = list_cells(split)
-    one, other = table[rows], table[columns + len(table) // 2]
-    difference = (one[:, :-1] * other[:, :-1]).sum(1) + one[:, -1] + other[:, -1] - np.log(counts)
-    return float((np.minimum(1, (counts / X_MAX) ** ALPHA) * difference**2).sum())
+    for begin in range(0, len(rows), CELLS_AT_ONCE):
+        some = slice(begin, begin + CELLS_AT_ONCE)
+        one, other = table[rows[some]], table[columns[some] + len(table) // 2]
+        difference = (one[:, :-1] * other[:, :-1]).sum(1) + one[:, -1] + other[:, -1] - np.log(counts[some])
+        total += float((np.minimum(1, (counts[some] / x_max) ** ALPHA) * difference**2).sum())
+    return total
 
 
 def list_cosines(split: PairWithNeighbor, table: np.ndarray) -> torch.Tensor:
