@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from pretask import Batch, Draws, FeatureSpec, Incompatible, InputSpec, Observed, PretaskError, Reference
-from pretask_plugins.methods.colorization_tracking.k_means import find_nearest, k_means
 from pretask_plugins.methods.colorization_tracking.split import (
     ColorizeFrames,
     cell_colors,
@@ -17,6 +16,7 @@ from pretask_plugins.methods.colorization_tracking.trivial_predictors import (
 )
 from pretask_plugins.objectives.pointer import Pointer, copy_labels
 from pretask_plugins.shared.colors import rgb_to_lab
+from pretask_plugins.shared.k_means import find_nearest, k_means
 from skimage.color import rgb2lab
 
 RED, GREEN, BLUE, GRAY = (220, 40, 40), (40, 180, 60), (50, 80, 220), (128, 128, 128)

@@ -1,7 +1,7 @@
-"""K-means on colors.
+"""K-means.
 
 Source: Lloyd 1982; Arthur and Vassilvitskii 2007 (k-means++).
-Axes: N points, K centers.
+Axes: N points, D dimensions, K centers.
 """
 
 import torch
@@ -12,12 +12,26 @@ from torch import Tensor
 MAX_ROUNDS = 50  # of Lloyd's algorithm; it stops earlier once no center moves
 
 
-def k_means(points: Float[Tensor, "N 2"], count: int, seed: int = 0) -> Float[Tensor, "K 2"]:
-    """Return centers such that points are near theirs; the same ones for the same points."""
-    centers = draw_first_centers(points, count, seed)
+def k_means(points: Float[Tensor, "N D"], count: int, seed: int = 0, starts: int = 1) -> Float[Tensor, "K D"]:
+    """Return centers such that points are near theirs; the same ones for the same points.
+
+    Args:
+        points: What is clustered.
+        count: K.
+        seed: Of the first start.
+        starts: How often it begins anew; the centers with the least squared distances are returned.
+    """
+    found = [move_centers(points, draw_first_centers(points, count, seed + start)) for start in range(starts)]
+    if starts == 1:
+        return found[0]
+    return min(found, key=lambda centers: float(torch.cdist(points, centers).amin(1).square().double().sum()))
+
+
+def move_centers(points: Float[Tensor, "N D"], centers: Float[Tensor, "K D"]) -> Float[Tensor, "K D"]:
+    """Return centers after rounds of Lloyd's algorithm, until none moves."""
     for _ in range(MAX_ROUNDS):
         label = find_nearest(points, centers)
-        size = torch.bincount(label, minlength=count)[:, None]
+        size = torch.bincount(label, minlength=len(centers))[:, None]
         total = torch.zeros_like(centers).index_add_(0, label, points)
         new_centers = torch.where(size > 0, total / size.clamp(min=1), centers)
         if torch.equal(new_centers, centers):
@@ -26,7 +40,7 @@ def k_means(points: Float[Tensor, "N 2"], count: int, seed: int = 0) -> Float[Te
     return centers
 
 
-def draw_first_centers(points: Float[Tensor, "N 2"], count: int, seed: int) -> Float[Tensor, "K 2"]:
+def draw_first_centers(points: Float[Tensor, "N D"], count: int, seed: int) -> Float[Tensor, "K D"]:
     """Return points that are far from one another, drawn by squared distance (k-means++)."""
     uniform = Draws(torch.arange(count), seed).branch("centres").uniform("chance").double()
     chosen = [int(uniform[0] * len(points))]
@@ -37,7 +51,7 @@ def draw_first_centers(points: Float[Tensor, "N 2"], count: int, seed: int) -> F
     return points[chosen].clone()
 
 
-def find_nearest(points: Float[Tensor, "N 2"], centers: Float[Tensor, "K 2"]) -> Int[Tensor, " N"]:
+def find_nearest(points: Float[Tensor, "N D"], centers: Float[Tensor, "K D"]) -> Int[Tensor, " N"]:
     """Return the number of every point's nearest center."""
     # Distances by an operation that is not fused: with their arithmetic inside argmin, a compiled step on a CPU labels
     # wrongly (pretask/miscompilations.py).
