@@ -1,10 +1,10 @@
 """Masked acoustic modeling: predict masked spans of the log-mel spectrogram of a recording.
 
 Read spectrogram.py (frames), spans.py (what is masked), split.py (the three fates of a span) in this order; units.py
-predicts clusters of the frames instead, as HuBERT does.
+predicts clusters of the frames instead, as HuBERT does, and future.py frames that are yet to come, as APC does.
 
 Source: Liu, Yang, Chi, Hsu and Lee, ICASSP 2020 (Mockingjay); Liu, Li and Lee 2021 (TERA); BERT carried over to speech;
-Hsu, Bolte, Tsai, Lakhotia, Salakhutdinov and Mohamed 2021 (HuBERT).
+Hsu, Bolte, Tsai, Lakhotia, Salakhutdinov and Mohamed 2021 (HuBERT); Chung, Hsu, Tang and Glass 2019 (APC).
 Differs: the last frame can be masked, which an off-by-one in the released code prevents; the 10 % of recordings whose
 masked frames are replaced take them from other places of themselves, since a split never looks along the batch; no
 delta features, no stacking of frames. Means and standard deviations of the whole recording are removed before masking,
@@ -12,7 +12,8 @@ as in the released code: that leaks the hidden frames' mean, and is accepted. Th
 normalizes before each part, where Mockingjay has sinusoidal positions and normalizes after it; its head has one hidden
 layer. Units are clusters of log-mel frames of 10 ms, where HuBERT's are of MFCC with their derivatives, and what is
 masked are these frames, where HuBERT masks what a convolutional network has read from samples in 20 ms; masked frames
-are zeros, no learned vector; units are predicted by a linear map, not by cosines with learned codes.
+are zeros, no learned vector; units are predicted by a linear map, not by cosines with learned codes. APC's bands are
+standardized by the training part, not by the speaker; its network may be any causal one.
 Axes: B batch, S samples of a waveform, T frames, M mel bands, K units.
 """
 
@@ -66,6 +67,17 @@ def pretask_components() -> Iterator[pretask.Component]:
         source=HUBERT,
         cites="hsu2021hubert",
         small={**TINY, "units": 8},
+    )
+    yield pretask.split(
+        "next-frames",
+        "pretask_plugins.methods.masked_speech.future:NextFrames",
+        modality="audio",
+        targets={"values"},
+        sees="past",
+        summary="Autoregressive predictive coding: predict later log-mel frames (Chung 2019).",
+        source="Chung, Hsu, Tang and Glass, Interspeech 2019",
+        cites="chung2019unsupervised",
+        small={name: value for name, value in TINY.items() if name != "span"},
     )
     yield pretask.task(
         "masked-speech",

@@ -30,13 +30,20 @@ def standardized_frames(
         window: Samples that a frame looks at.
         hop: Samples between frames.
     """
+    mel, present = log_mel_frames(batch, rate, mels, window, hop)
+    return standardize(mel) if batch.present is None else standardize_present(mel, present), present
+
+
+def log_mel_frames(
+    batch: Batch, rate: int, mels: int, window: int, hop: int
+) -> tuple[Float[Tensor, "B T M"], Bool[Tensor, "B T"]]:
+    """Return the frames of every recording as they are, and which of them are no padding; see `standardized_frames`."""
     if batch.present is None:
         mel = log_mel(batch.data, rate, mels, window, hop)
-        return standardize(mel), all_present(mel.shape[1], batch.device).expand(mel.shape[:2])
+        return mel, all_present(mel.shape[1], batch.device).expand(mel.shape[:2])
     mel = log_mel(batch.data * batch.present, rate, mels, window, hop)  # windows reach into padding
     middle = (torch.arange(mel.shape[1], device=batch.device) * hop).clamp(max=batch.data.shape[1] - 1)
-    present = batch.present[:, middle]
-    return standardize_present(mel, present), present
+    return mel, batch.present[:, middle]
 
 
 @build_once

@@ -199,21 +199,48 @@ def count_frames(options: SpeechMasking, waves: Observed) -> int:
     Raises:
         Incompatible: The recordings have another rate, or are shorter than two spans.
     """
-    if waves.modality != "audio" or waves.rate != options.rate:
+    needs = f"two spans of {options.span} frames"
+    do = "Use longer recordings, or a smaller split.span."
+    return count_frames_at("masked-speech", waves, options.rate, options.hop, 2 * options.span, needs, do)
+
+
+def count_frames_at(
+    who: str,
+    waves: Observed,
+    rate: int,
+    hop: float,
+    fewest: int,
+    needs: str = "",
+    do: str = "Use longer recordings.",
+) -> int:
+    """Return T, after a check that the recordings have the rate, and as many frames as are needed.
+
+    Args:
+        who: The split, for errors.
+        waves: The recordings.
+        rate: Hz that they must have.
+        hop: Seconds between frames.
+        fewest: Frames that they must have.
+        needs: What these are, for errors.
+        do: What can be done about it.
+
+    Raises:
+        Incompatible: The recordings have another rate, or are shorter.
+    """
+    if waves.modality != "audio" or waves.rate != rate:
         raise Incompatible(
-            "masked-speech",
-            f"recordings at split.rate = {options.rate} Hz",
+            who,
+            f"recordings at split.rate = {rate} Hz",
             f"{waves.modality} at {waves.rate or 'no'} Hz",
             "Set split.rate to the data's rate, or data.sample_rate to the split's.",
         )
-    frames = waves.shape[0] // round(options.hop * options.rate) + 1
-    if frames < 2 * options.span:
-        seconds = 2 * options.span * options.hop
+    frames = waves.shape[0] // round(hop * rate) + 1
+    if frames < fewest:
         raise Incompatible(
-            "masked-speech",
-            f"recordings of at least {seconds:.2f} seconds (two spans of {options.span} frames)",
-            f"{waves.shape[0] / options.rate:.2f}",
-            "Use longer recordings, or a smaller split.span.",
+            who,
+            f"recordings of at least {fewest * hop:.2f} seconds ({needs or f'{fewest} frames'})",
+            f"{waves.shape[0] / rate:.2f}",
+            do,
         )
     return frames
 
