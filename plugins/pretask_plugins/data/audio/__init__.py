@@ -32,3 +32,11 @@ def pretask_components() -> Iterator[Component]:
         source="each data set's own; Lhoest et al. 2021 for the library",
         cites="lhoest2021datasets",
     )
+    yield data(
+        "torchaudio",
+        "pretask_plugins.data.audio.corpora:SpeechCorpus",
+        modality="audio",
+        summary="Speech Commands and LibriSpeech as torchaudio unpacks them, from disk.",
+        source="Warden 2018; Panayotov et al. 2015",
+        cites=("warden2018speech", "panayotov2015librispeech"),
+    )
