@@ -56,7 +56,7 @@ def pretask_components() -> Iterator[Component]:
     yield evaluator(
         "retrieval",
         "pretask_plugins.evaluators.probes.retrieval:Retrieval",
-        modality="image",
+        modality=("image", "video"),
         metrics={
             "mAP": HIGHER,
             "precision@1": HIGHER,
@@ -65,7 +65,7 @@ def pretask_components() -> Iterator[Component]:
             "chance": SHARE_OF_DATA,
         },
         headline="mAP",
-        summary="Retrieval: the nearest images and places by the cosine of features, in numbers and pictures.",
+        summary="Retrieval: the nearest images, places or moments by cosine, in numbers and pictures.",
         source="Doersch, Gupta and Efros 2015; Wu et al. 2018",
         cites=("doersch2015unsupervised", "wu2018unsupervised"),
     )

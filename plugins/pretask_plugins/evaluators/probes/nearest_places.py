@@ -23,12 +23,17 @@ GAP = 3  # pixels
 
 
 def draw_images(data: Data, queries: Int[Tensor, " N"], nearest: Int[Tensor, "N K"]) -> Figure:
-    """Draw test images, each with the training images that are nearest to it, by their numbers."""
-    test, train = data("test").data, data("train").data
+    """Draw test images, each with the training images that are nearest to it, by their numbers; clips by one frame."""
+    test, train = (take_pictures(data(part).data) for part in ("test", "train"))
     rows = [
         torch.cat([test[query][None], train[found]]) for query, found in zip(queries.tolist(), nearest, strict=True)
     ]
     return draw_rows(rows, "Held-out images (left), and the training images whose features are nearest to theirs.")
+
+
+def take_pictures(data: UInt8[Tensor, "N ..."]) -> UInt8[Tensor, "N C H W"]:
+    """Return images as they are, and of clips (N, T, C, H, W) the frame in the middle."""
+    return data[:, data.shape[1] // 2] if data.ndim == 5 else data
 
 
 def draw_places(task: Task, data: Data, seed: int, queries: int, count: int) -> Figure | None:

@@ -8,7 +8,8 @@ relevant where its class is that of the query:
 
 Layer and pooling are those with the best mAP on a held-out tenth of the training part. `chance` is what an order at
 random reaches, for each k and in the limit for mAP: the share of training images of the query's class. Pictures show
-the nearest images, and the nearest places of the deepest layer that keeps a map, one of each training image.
+the nearest images, and the nearest places of the deepest layer that keeps a map, one of each training image. Clips are
+searched like images, and shown by the frame in their middle; beside them stand the nearest moments, views of clips.
 
 Source: Doersch, Gupta and Efros, ICCV 2015, section 4.1 (nearest neighbors of patches); Wu et al., CVPR 2018.
 Axes: N training images, Q queries, D width, K neighbors, H W image, h w map.
@@ -25,6 +26,7 @@ from pretask.pooling import POOLINGS
 from torch import Tensor
 
 from pretask_plugins.evaluators.probes.moments import normalize_rows
+from pretask_plugins.evaluators.probes.nearest_moments import draw_moments
 from pretask_plugins.evaluators.probes.nearest_places import draw_images, draw_places
 from pretask_plugins.evaluators.probes.validation_split import (
     LabeledFeatures,
@@ -46,7 +48,7 @@ Yielded = Iterator[tuple[str, float | Items | Choice | Figure]]
 
 @dataclass(frozen=True)
 class Retrieval:
-    """Nearest training images by the cosine of features.
+    """Nearest training images, or clips, by the cosine of features.
 
     Args:
         k: Numbers of neighbors of which precision is said; the first one is the items'.
@@ -94,9 +96,19 @@ class Retrieval:
         share = torch.bincount(train.labels, minlength=probe.classes).double() / len(train.labels)
         yield "chance", float(share[test.labels].mean())
         yield from name_choices(best, names)
+        if is_video(data):
+            moments = draw_moments(task, data("train"), data("test"), budget.seed, SHOWN_QUERIES, SHOWN)
+            if moments is not None:
+                yield "moments", moments
+            return
         places = draw_places(task, data, budget.seed, SHOWN_QUERIES, SHOWN)
         if places is not None:
             yield "places", places
+
+
+def is_video(data: Data) -> bool:
+    """Return whether the samples are clips."""
+    return data("test").observed.modality == "video"
 
 
 def numbers(features: LabeledFeatures, rows: Int[Tensor, " ..."]) -> Int[Tensor, " ..."]:

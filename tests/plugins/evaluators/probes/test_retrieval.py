@@ -6,10 +6,13 @@ import pytest
 import torch
 from pretask import Features, FeatureSpec, Inputs, InputSpec, Labels, Observed, PretaskError, Samples, Task
 from pretask.composition import compose
+from pretask.recipe import Recipe
 from pretask_plugins.evaluators.probes.knn import NearestNeighbors
-from pretask_plugins.evaluators.probes.nearest_places import cut, draw_places, find_places, read_maps
+from pretask_plugins.evaluators.probes.nearest_moments import draw_moments, find_moments, read_moments
+from pretask_plugins.evaluators.probes.nearest_places import cut, draw_places, find_places, read_maps, take_pictures
 from pretask_plugins.evaluators.probes.retrieval import Retrieval, average_precision, search
 from pretask_plugins.objectives.vae.elbo import Elbo
+from pretask_plugins.splits.masked_splits import past_from_present
 from pretask_plugins.splits.whole import Whole
 from torch import nn
 from torch.nn import functional as F
@@ -82,3 +85,34 @@ def test_places_are_drawn_for_whoever_keeps_a_map(task: Task) -> None:
     found = draw_places(task, lambda part: samples, 0, 3, 4)
     assert found is not None
     assert found.png.startswith(b"\x89PNG")
+
+
+class Frames(Pixels):
+    """A frame is what its pixels are, one vector each."""
+
+    def features(self, spec: InputSpec) -> FeatureSpec:
+        return FeatureSpec(16, (1, 1), spec.views, ("present",))
+
+    def forward(self, inputs: Inputs, layers: bool = False) -> Features:
+        tokens = inputs.data.flatten(2)[:, :, None] + 0 * self.unused
+        found = Features({"present": tokens}, {"present": tokens[:, :, 0]}, (1, 1))
+        return replace(found, layers=(found,)) if layers else found
+
+
+def test_the_nearest_moment_is_the_frame_with_the_same_pixels_in_whichever_clip() -> None:
+    observed = Observed("video", (6, 1, 4, 4), "uint8", 9)
+    task = Task("a test", past_from_present(patch=4), Frames(), nn.Identity(), Recipe(), observed, torch.device("cpu"))
+    clips = torch.randint(0, 256, (9, 6, 1, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    asked = torch.randint(0, 256, (1, 6, 1, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    clips[7, 2] = asked[0, 5]
+    train, test = Samples(observed, clips), Samples(observed, asked)
+    queries, found = read_moments(task, test, torch.arange(1)), read_moments(task, train, torch.arange(9))
+    assert queries is not None
+    assert found is not None
+    clip, view = find_moments(queries.vectors[0, 5:], found.vectors, 4)
+    assert (int(clip[0, 0]), int(view[0, 0])) == (7, 2)
+    assert len({*clip[0].tolist()}) == 4, "one moment of a clip"
+    figure = draw_moments(task, train, test, 0, 2, 3)
+    assert figure is not None
+    assert figure.png.startswith(b"\x89PNG")
+    assert torch.equal(take_pictures(clips), clips[:, 3])
