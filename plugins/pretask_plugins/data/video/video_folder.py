@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 from pretask import PretaskError, Samples
 from pretask.cache import cache_folder
-from pretask.options import MAX_IMAGE_SIZE, Interval, Size, SizeOrZero, require_range
+from pretask.options import MAX_IMAGE_SIZE, Interval, NonNegativeInt, Size, SizeOrZero, require_range
 from pretask.preparation.clips import crop_squares
 
 from pretask_plugins.data.video.clips import Reel, cached_samples, decode_videos
@@ -39,6 +39,7 @@ class VideoFolder:
             and split. A folder CLASS/VIDEO/ of images is a video, too; pictures beside videos are none.
         labels_file: Such a table below the root. `labels.csv` is read where it exists. Where there is a test split, val
             is trained on.
+        fold: Of UCF101 or HMDB51, 1 to 3, by the lists that come with them (folds.py); 0 for other videos.
         length: Frames of a clip.
         clips_per_video: Clips that are cut out of each video, evenly spread; 0 for as many as fit one after the other.
         stride: Steps from one frame of a clip to the next.
@@ -53,6 +54,7 @@ class VideoFolder:
 
     root: Path
     labels_file: str = ""
+    fold: NonNegativeInt = 0
     length: Size = 16
     clips_per_video: SizeOrZero = 1
     stride: Size = 1
@@ -71,10 +73,10 @@ class VideoFolder:
         """
         check_part("video-folder", part)
         with open_tree("video-folder", self.root, "videos") as tree:
-            listing, files = list_videos(tree, self.labels_file)
+            listing, files = list_videos(tree, self.labels_file, self.fold)
             videos = [Video(item.name, files[item.name]) for item in listing.select(part)]
             self.check_some(videos, part)
-            if part == "test" and not has_table(tree, self.labels_file):
+            if part == "test" and not self.fold and not has_table(tree, self.labels_file):
                 check_classes("video-folder", listing, "videos")
             classes = listing.number(listing.select(part))
             options = {

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from pretask import PretaskError
 
+from pretask_plugins.data.video.folds import read_fold
 from pretask_plugins.data.video.readers import Decoder, Images, Reader, describe_decoder, describe_images, open_video
 from pretask_plugins.shared.listing import (
     FileTree,
@@ -58,15 +59,17 @@ def describe_decoders(decoder: Decoder, files: Sequence[str]) -> list[str]:
     return [describe_decoder(decoder) if are_video else describe_images() for are_video in sorted(are_videos)]
 
 
-def list_videos(tree: FileTree, labels_file: str) -> tuple[Listing, Mapping[str, tuple[str, ...]]]:
-    """List all videos with their parts and classes, and the files of each."""
+def list_videos(tree: FileTree, labels_file: str, fold: int = 0) -> tuple[Listing, Mapping[str, tuple[str, ...]]]:
+    """List all videos with their parts and classes, and the files of each; those of a fold, unless that is 0."""
     if isinstance(tree, TableTree):
         listing = list_any(tree, VIDEOS, is_for_test)
         return listing, {item.name: (item.name,) for item in listing.items}
     left = Leftovers()
     found = find_videos(tree, left)
     table = find_table(tree, labels_file)
-    if table is None:
+    if fold:
+        listing = read_fold(tree, fold, found)
+    elif table is None:
         items = sort_into_parts([*found], is_for_test, left, shards=tree.shards)
         listing = build_listing(label_by_sidecars(tree, items, VIDEOS))
     else:

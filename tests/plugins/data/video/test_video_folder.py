@@ -142,6 +142,33 @@ def test_a_table_names_classes_and_splits_and_val_is_trained_on_where_there_is_a
         data("train")
 
 
+def test_folds_of_ucf101_and_hmdb51_are_those_of_their_lists(tmp_path: Path) -> None:
+    root = tmp_path / "videos"
+    for label in ("Archery", "Diving"):
+        for number in range(3):
+            write_video(root / "UCF-101" / label / f"v_{label}_g0{number}.avi", 4 + number)
+    lists = root / "ucfTrainTestlist"
+    lists.mkdir()
+    (lists / "trainlist02.txt").write_text("Archery/v_Archery_g00.avi 1\nDiving/v_Diving_g01.avi 2\n")
+    (lists / "testlist02.txt").write_text("Diving/v_Diving_g00.avi\n")
+    ucf = VideoFolder(root, fold=2, length=4, clips_per_video=1, image_size=16)
+    assert ucf("train").labels["class"].names == ucf("test").labels["class"].names == ("Archery", "Diving")
+    assert ucf("train").labels["class"].value.tolist() == [0, 1]
+    assert ucf("test").labels["class"].value.tolist() == [1]
+    (lists / "Archery_test_split1.txt").write_text("v_Archery_g00.avi 2\nv_Archery_g01.avi 0\nv_Archery_g02.avi 1\n")
+    (lists / "Diving_test_split1.txt").write_text("v_Diving_g00.avi 1\nv_Diving_g01.avi 1\nv_Diving_g02.avi 2\n")
+    hmdb = VideoFolder(root, fold=1, length=4, image_size=16)
+    assert hmdb("train").labels["class"].value.tolist() == [0, 1, 1]
+    assert hmdb("test").labels["class"].value.tolist() == [0, 1]
+    with pytest.raises(
+        PretaskError, match=r"lists of fold 3: trainlist03\.txt and testlist03\.txt, or CLASS_test_split3"
+    ):
+        VideoFolder(root, fold=3)("train")
+    (lists / "testlist02.txt").write_text("Diving/v_Diving_g07.avi\n")
+    with pytest.raises(PretaskError, match=r"1 of 3 that are not there: Diving/v_Diving_g07\.avi"):
+        ucf("test")
+
+
 def test_a_tar_file_reads_as_its_folder_does(root: Path, tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "videos.tar", "w") as archive:
         archive.add(root, arcname=".")
