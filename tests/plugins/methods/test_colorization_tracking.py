@@ -1,9 +1,25 @@
 """Promises of colorization tracking; methods.md section 12."""
 
+from io import BytesIO
+
 import numpy as np
 import pytest
 import torch
-from pretask import Batch, Draws, FeatureSpec, Incompatible, InputSpec, Observed, PretaskError, Reference
+from PIL import Image
+from pretask import (
+    Batch,
+    Draws,
+    Features,
+    FeatureSpec,
+    Incompatible,
+    InputSpec,
+    Observed,
+    PretaskError,
+    Reference,
+    Task,
+)
+from pretask.pretext_score import HELD_OUT_EPOCH
+from pretask.recipe import Recipe
 from pretask_plugins.methods.colorization_tracking.split import (
     ColorizeFrames,
     cell_colors,
@@ -14,10 +30,12 @@ from pretask_plugins.methods.colorization_tracking.trivial_predictors import (
     point_at_same_place,
     pointing_vectors,
 )
+from pretask_plugins.models.video.frames import Frames
 from pretask_plugins.objectives.pointer import Pointer, copy_labels
 from pretask_plugins.shared.colors import rgb_to_lab
 from pretask_plugins.shared.k_means import find_nearest, k_means
 from skimage.color import rgb2lab
+from torch import nn
 
 RED, GREEN, BLUE, GRAY = (220, 40, 40), (40, 180, 60), (50, 80, 220), (128, 128, 128)
 PALETTE = (RED, GREEN, BLUE, GRAY)
@@ -236,3 +254,30 @@ def test_short_small_and_gray_clips_are_refused_also_where_colors_are_fitted(sha
     for method in (ColorizeFrames().spec, lambda observed: ColorizeFrames().fit(observed, [])):
         with pytest.raises(Incompatible, match=r"3 channels .* at least 13 frames .* 8 pixels a side; got video"):
             method(Observed("video", shape))
+
+
+class Labels(nn.Module):
+    """An objective whose vectors are the colors themselves: every cell points at those of its own color."""
+
+    def __init__(self, label: torch.Tensor) -> None:
+        super().__init__()
+        self.label = label
+
+    def predict(self, features: Features, /) -> dict[str, torch.Tensor]:
+        return {"colour": 9 * torch.nn.functional.one_hot(self.label, 4).float()}
+
+
+def test_the_figure_shows_a_gray_frame_the_colors_copied_to_it_and_its_own() -> None:
+    batch = painted(random_labels(3, frames=5, side=12))
+    label = SPLIT(batch, Draws(batch.index, 0, HELD_OUT_EPOCH).branch("split"))[1]["colour"].value
+    observed = Observed("video", (5, 3, 48, 48))
+    model = Frames(SPLIT.spec(observed)[0], SPLIT.whole_spec(observed), width=4, depth=1)
+    task = Task("a test", SPLIT, model, Labels(label), Recipe(), observed, torch.device("cpu"))
+    (figure,) = SPLIT.figures(task, batch)
+    sheet = np.asarray(Image.open(BytesIO(figure.png))).astype(int).reshape(3, 51, 5, 51, 3)[:, :48, :, :48]
+    first, _, gray, copied, own = sheet.transpose(2, 0, 1, 3, 4)
+    assert np.ptp(gray, axis=3).max() <= 1
+    assert np.abs(copied - own).max() <= 2, "the vectors tell colors apart"
+    shades = np.array(PALETTE)[label.numpy()].repeat(4, 2).repeat(4, 3)
+    assert np.abs(own - shades[:, 2]).max() <= 2
+    assert np.abs(first - shades[:, 0]).max() <= 2

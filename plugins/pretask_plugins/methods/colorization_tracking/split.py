@@ -5,7 +5,7 @@ Axes: B batch, T frames of a clip, V views (references, then the frame to be col
 cells.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Annotated
@@ -15,6 +15,7 @@ from jaxtyping import Float, Int, UInt8
 from pretask import (
     Batch,
     Draws,
+    Figure,
     Incompatible,
     Inputs,
     InputSpec,
@@ -25,12 +26,16 @@ from pretask import (
     Target,
     Targets,
     TargetSpecs,
+    Task,
 )
 from pretask.options import MAX_SIZE, AnyFloat, Interval, Size, SizeOrZero, require_range
+from pretask.pretext_score import HELD_OUT_EPOCH
 from torch import Tensor
 from torch.nn import functional as F
 
+from pretask_plugins.methods.colorization_tracking.figures import draw_copied
 from pretask_plugins.methods.colorization_tracking.trivial_predictors import point_at_same_gray, point_at_same_place
+from pretask_plugins.objectives.pointer import copy_labels
 from pretask_plugins.shared.clips import count_frames, count_spread, draw_start, find_run, spread_frames
 from pretask_plugins.shared.colors import compress_bytes, opponent_scale
 from pretask_plugins.shared.constants import build_once
@@ -162,6 +167,19 @@ class ColorizeFrames:
             return {"colour": point_at_same_gray(self(batch, draws)[0].data, self.cell)}
 
         return {"copy": copy, "histogram": histogram, "gray": gray}
+
+    def figures(self, task: Task, batch: Batch, /) -> Iterator[Figure]:
+        """Yield frames with the colors that the objective's vectors copy from the frames before them."""
+        draws = Draws(batch.index, 0, HELD_OUT_EPOCH)
+        inputs, targets = self(batch, draws.branch("split"))
+        label, weight = targets["colour"].value, targets["colour"].weight
+        vectors = task.predict(batch, draws).get("colour")
+        if vectors is None or weight is None or vectors.shape[:-1] != label.shape:
+            return
+        given = weight.flatten(2) == 0
+        copied = copy_labels(vectors.flatten(2, 3), label.flatten(2), given, self.classes, query_views=1)
+        probability = copied[:, 0].reshape(len(label), *label.shape[2:], self.classes)
+        yield draw_copied(inputs.data, label, probability, as_centers(self.centers, label.device))
 
     def check(self, clips: Observed) -> None:
         """Raise Incompatible unless clips have colors, and are long and large enough."""
