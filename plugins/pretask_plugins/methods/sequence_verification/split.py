@@ -8,10 +8,10 @@ image.
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from pretask import (
     Batch,
     Categories,
@@ -82,12 +82,12 @@ class ShuffleFrames:
     def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
         """Return three frames, and 1 where they are in order, 0 where the middle one is wrong."""
         in_order = draws.bernoulli("in order", self.positive_ratio).long()
-        after, forward = draws.integers("before", 0, 2), draws.integers("reversed", 0, 2)
-        candidates, chosen, differs = self.draw_windows(batch, draws)
-        which = tuple_roles(batch.device)[in_order, after, forward]  # (B, 3)
+        forward = draws.integers("reversed", 0, 2)
+        windows = self.draw_windows(batch, draws)
+        which = tuple_roles(batch.device)[in_order, windows.after, forward]  # (B, 3)
         rows = count_rows(len(batch), batch.device)
-        frames = batch.take_frames(candidates[rows, chosen[:, None], which]) / 255
-        weight = differs[rows[:, 0], chosen].float()
+        frames = batch.take_frames(windows.candidates[rows, windows.chosen[:, None], which]) / 255
+        weight = windows.differs
         if batch.present is not None:
             weight = weight * (count_frames(batch) >= self.shortest)
         return Inputs(frames), {"order": Target(in_order, weight)}
@@ -98,43 +98,29 @@ class ShuffleFrames:
 
     def draw_tuples(self, batch: Batch, draws: Draws) -> Int[Tensor, "B 5"]:
         """Return the positions a, b, c, d and e of every clip, of a candidate window drawn by its motion."""
-        candidates, chosen, _ = self.draw_windows(batch, draws)
-        return candidates[torch.arange(len(batch), device=batch.device), chosen]
+        windows = self.draw_windows(batch, draws)
+        return windows.candidates[torch.arange(len(batch), device=batch.device), windows.chosen]
 
-    def draw_windows(
-        self, batch: Batch, draws: Draws
-    ) -> tuple[Int[Tensor, "B K 5"], Int[Tensor, " B"], Bool[Tensor, "B K"]]:
-        """Return the positions a, b, c, d and e of K candidate windows, and which one is drawn by its motion.
-
-        The last are the candidates whose wrong middle frame differs enough; one of them is drawn where there is one.
-        """
+    def draw_windows(self, batch: Batch, draws: Draws) -> "Windows":
+        """Draw candidate windows, and one of them by its motion, of those whose wrong middle frame differs enough."""
         length = batch.shape[1] if batch.present is None else count_frames(batch)
+        after = draws.integers("before", 0, 2)
         candidates, width = self.draw_candidates(length, draws)
-        ends = candidates[..., 1::2]  # b and d
         changes = frame_changes(batch)
-        change = changes.cumsum(1)[:, None].expand(-1, self.candidates, -1).gather(2, ends)
+        if batch.present is not None:
+            changes = changes * batch.present
+        summed = changes.cumsum(1)
+        change = summed[:, None].expand(-1, self.candidates, -1).gather(2, candidates[..., 1::2])  # up to b, up to d
         motion = (change[..., 1] - change[..., 0]) / width
-        differs = self.find_different(batch, draws, candidates, changes)
         # The first of K exponential clocks to ring, whose rates are the weights, is a draw in proportion to them.
         clocks = draws.uniform("window", self.candidates).log() / (motion + MIN_MOTION * count_levels(batch))
-        return candidates, torch.where(differs, clocks, -torch.inf).argmax(1), differs
-
-    def find_different(
-        self, batch: Batch, draws: Draws, candidates: Int[Tensor, "B K 5"], changes: Float[Tensor, "B T"]
-    ) -> Bool[Tensor, "B K"]:
-        """Return in which candidate windows the wrong middle frame, a or e, differs enough from c.
-
-        A threshold in levels would leave out whole clips of a fixed camera, whose pixels hardly change: of a drone
-        before the sky, six tuples in seven.
-        """
-        if self.min_difference == 0:
-            return torch.ones_like(candidates[..., 0], dtype=torch.bool)
-        wrong = torch.where(draws.integers("before", 0, 2)[:, None] > 0, candidates[..., 4], candidates[..., 0])
-        if batch.present is None:
-            typical = changes.sum(1) / (batch.shape[1] - 1)
-        else:
-            typical = (changes * batch.present).sum(1) / (count_frames(batch) - 1).clamp(min=1)
-        return frame_differences(batch, wrong, candidates[..., 2]) > self.min_difference * typical[:, None]
+        if self.min_difference:
+            steps: Any = length - 1 if isinstance(length, int) else (length - 1).clamp(min=1)[:, None]
+            too_small = middle_differences(batch, candidates, after) <= summed[:, -1:] * (self.min_difference / steps)
+            clocks = clocks.masked_fill(too_small, -torch.inf)
+        first = clocks.max(1)
+        differs = torch.gt(first.values, -torch.inf, out=torch.empty_like(first.values))  # as floats, in one operation
+        return Windows(candidates, after, first.indices, differs)
 
     def draw_candidates(
         self, length: int | Int[Tensor, " B"], draws: Draws
@@ -177,6 +163,22 @@ class ShuffleFrames:
             )
 
 
+class Windows(NamedTuple):
+    """Windows of clips.
+
+    Args:
+        candidates: The positions a, b, c, d and e of K windows.
+        after: Whether the wrong middle frame is e; it is a where this is 0.
+        chosen: Which of the windows is drawn.
+        differs: 1 where its wrong middle frame differs enough from c; 0 where that of none does.
+    """
+
+    candidates: Int[Tensor, "B K 5"]
+    after: Int[Tensor, " B"]
+    chosen: Int[Tensor, " B"]
+    differs: Float[Tensor, " B"]
+
+
 @build_once
 def tuple_roles(device: torch.device) -> Int[Tensor, "2 2 2 3"]:
     """Return which of a, b, c, d, e are shown.
@@ -214,13 +216,25 @@ def frame_changes(batch: Batch) -> Float[Tensor, "B T"]:
     return changes
 
 
-def frame_differences(batch: Batch, first: Int[Tensor, "B K"], second: Int[Tensor, "B K"]) -> Float[Tensor, "B K"]:
-    """Return by how many levels the pixels of frames differ from those of other frames of the same clip."""
-    sparse = batch.data[..., ::MOTION_STRIDE, ::MOTION_STRIDE]
-    rows = count_rows(len(batch), batch.device)
-    difference = sparse[rows, first].float() - sparse[rows, second].float()
-    differences: Tensor = torch.linalg.vector_norm(difference, 1, (2, 3, 4))
+def middle_differences(
+    batch: Batch, candidates: Int[Tensor, "B K 5"], after: Int[Tensor, " B"]
+) -> Float[Tensor, "B K"]:
+    """Return by how many levels the pixels of the wrong middle frame, a or e, differ from those of c.
+
+    How much is enough goes by the clip: a threshold in levels would leave out whole clips of a fixed camera, whose
+    pixels hardly change, such as six tuples in seven of a drone before the sky.
+    """
+    roles = middle_roles(batch.device)[after][:, None].expand(-1, candidates.shape[1], -1)
+    rows = count_rows(len(batch), batch.device)[..., None]
+    pairs = batch.data[..., ::MOTION_STRIDE, ::MOTION_STRIDE][rows, candidates.gather(2, roles)].float()
+    differences: Tensor = torch.linalg.vector_norm(pairs[:, :, 0] - pairs[:, :, 1], 1, (2, 3, 4))
     return differences
+
+
+@build_once
+def middle_roles(device: torch.device) -> Int[Tensor, "2 2"]:
+    """Return which of a, b, c, d, e are the wrong and the correct middle frame, the wrong one before or after."""
+    return torch.tensor([[0, 2], [4, 2]], device=device)
 
 
 def count_levels(batch: Batch) -> int:
