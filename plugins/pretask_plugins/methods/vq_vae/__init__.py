@@ -1,27 +1,22 @@
-"""VQ-VAE and VQ-VAE-2: encode an image as entries of a codebook on a grid, and learn how such codes are distributed.
+"""VQ-VAE: encode an image as entries of a codebook on a grid, and learn how such codes are distributed.
 
 The method in the order of its equations; x is an image:
 
 1. z_e(x) is a map of features, a quarter of x's sides: models/image/convnet.py, and a linear map of every vector.
-2. Each vector is replaced by the nearest of K entries, z_q(x) = e_k with k = argmin_j ||z_e(x) - e_j|| (VQ-VAE,
-   equations 1 and 2), with the gradient of the entry (straight through): shared/latent/quantizer.py.
-3. Entries follow the vectors that chose them as moving averages (VQ-VAE, appendix A.1); those that none chooses begin
-   anew: again quantizer.py.
-4. What is trained is log p(x | z_q(x)) - beta ||z_e(x) - sg[e]||^2 (VQ-VAE, equation 3 without its second term, which 3
-   replaces): objectives/vae/vector_quantization.py.
-5. VQ-VAE-2 has two levels: the map is halved once more and quantized to the top codes; the bottom ones are made of
-   the map and the top's entries; the decoder has both (VQ-VAE-2, section 3.1, algorithm 1): shared/latent/
-   discrete_model.py.
-6. The prior is learned afterwards: a causal transformer over the codes in reading order, top before bottom, so that
-   p(top) p(bottom | top) (VQ-VAE-2, section 3.2, algorithm 2): codes.py makes rows of codes predict themselves,
-   prior.py trains and measures; models/text/transformer.py is the network.
-7. A sample is drawn code by code and decoded (VQ-VAE-2, section 3.2): prior.py, `draw_codes`.
+2. Each vector is replaced by the nearest of K entries, z_q(x) = e_k with k = argmin_j ||z_e(x) - e_j|| (equations 1 and
+   2), with the gradient of the entry (straight through): shared/latent/quantizer.py.
+3. Entries follow the vectors that chose them as moving averages (appendix A.1); those that none chooses begin anew:
+   again quantizer.py.
+4. What is trained is log p(x | z_q(x)) - beta ||z_e(x) - sg[e]||^2 (equation 3 without its second term, which 3
+   replaces): objectives/vae/vector_quantization.py and shared/latent/discrete_model.py.
+5. The prior is learned afterwards, over the codes in reading order (section 3.3): codes.py makes rows of codes predict
+   themselves, prior.py trains and measures a causal transformer, models/text/transformer.py.
+6. A sample is drawn code by code and decoded: prior.py, `draw_codes`.
 
-Source: van den Oord, Vinyals and Kavukcuoglu, NIPS 2017; Razavi, van den Oord and Vinyals, NeurIPS 2019, with K = 512
-entries of 64 numbers, beta .25, decay .99 and Adam at 3e-4.
+Source: van den Oord, Vinyals and Kavukcuoglu, NIPS 2017; K = 512, beta .25, batches of 128, decay .99.
 Differs: the encoder is a small residual network with batch normalization; the likelihood has a learned standard
-deviation, where the papers have the squared error; the prior is one transformer in place of PixelSNAILs, whose bottom
-has attention as well.
+deviation, where the paper has the squared error; the prior is a transformer in place of a PixelCNN; Adam's rate is that
+of VQ-VAE-2.
 Axes: see the split whole and the objective vector-quantization.
 """
 
@@ -66,7 +61,7 @@ SMALL = {  # digits of 8 x 8 pixels
 
 @pretask.hookimpl
 def pretask_components() -> Iterator[pretask.Component]:
-    """Declare both tasks, and the evaluator that learns the prior."""
+    """Declare the task, and the evaluator that learns the prior."""
     yield pretask.task(
         "vq-vae",
         split="whole",
@@ -78,18 +73,6 @@ def pretask_components() -> Iterator[pretask.Component]:
         summary="VQ-VAE: an image as entries of a codebook, 512 of 64 numbers (van den Oord 2017).",
         source=VQ_VAE,
         cites="oord2017neural",
-    )
-    yield pretask.task(
-        "vq-vae-2",
-        split="whole",
-        objective="vector-quantization",
-        model="convnet",
-        options={**OPTIONS, "objective.levels": 2},
-        recipe=RECIPE,
-        presets={"small": SMALL},
-        summary="VQ-VAE-2: codes on two levels, the lower made of the upper (Razavi 2019).",
-        source=VQ_VAE_2,
-        cites="razavi2019generating",
     )
     yield pretask.evaluator(
         "code-prior",
