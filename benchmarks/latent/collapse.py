@@ -10,6 +10,7 @@ the bounds, and the sentences of 100 paths and of 1,000 codes from the prior, wh
 import argparse
 import json
 import time
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -82,16 +83,18 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--size", type=int, default=16_384, help="training sentences")
+    parser.add_argument(
+        "--limit", type=int, default=0, help="measures at most in this call; 0 for all that are missing"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     rows = json.loads(arguments.out.read_text()) if arguments.out.exists() else []
-    for seed in range(arguments.seeds):
-        for name in VARIANTS:
-            if not any((row["variant"], row["seed"]) == (name, seed) for row in rows):
-                rows.append(measure(name, seed, arguments.size))
-                arguments.out.write_text(json.dumps(rows, indent=1) + "\n")
-                shown = {key: value for key, value in rows[-1].items() if key != "curve"}
-                print(json.dumps(shown), flush=True)
+    known = {(row["variant"], row["seed"]) for row in rows}
+    missing = [pair for pair in product(range(arguments.seeds), VARIANTS) if pair[::-1] not in known]
+    for seed, name in missing[: arguments.limit or None]:
+        rows.append(measure(name, seed, arguments.size))
+        arguments.out.write_text(json.dumps(rows, indent=1) + "\n")
+        print(json.dumps({key: value for key, value in rows[-1].items() if key != "curve"}), flush=True)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ What it adds to VQ-VAE (methods/vq_vae), in the order of the paper:
 3. The prior is p(top) p(bottom | top) (section 3.2, algorithm 2): the evaluator code-prior of methods/vq_vae, over rows
    that have the top codes first.
 
-Source: Razavi, van den Oord and Vinyals, NeurIPS 2019; K = 512 entries of 64 numbers, beta .25, decay .99, Adam at 3e-4.
+Source: Razavi, van den Oord and Vinyals, NeurIPS 2019; K = 512 entries of 64 numbers, beta .25, decay .99, Adam at
+3e-4.
 Differs: as methods/vq_vae; one transformer over both levels in place of two PixelSNAILs, and no rejection of samples.
 Axes: see the split whole and the objective vector-quantization.
 """
