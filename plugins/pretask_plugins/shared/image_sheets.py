@@ -20,7 +20,7 @@ def find_image_target(task: Task) -> str | None:
     """Find the first target that is an image of t's size, cut into squares or not; None where there is none."""
     if task.observed.modality != "image":
         return None
-    for name, spec in task.target_specs.items():
+    for name, spec in task.objective.targets.items():
         channels = getattr(spec, "channels", 0)
         whole = len(spec.grid) == 2 and channels * spec.grid[0] * spec.grid[1] == count_pixels(task.observed)
         if whole and not isinstance(spec, Categories) and spec.views is None and task.observed.shape[0] in (1, 3):

@@ -12,6 +12,7 @@ from pretask import Batch, Draws, Figure, Task
 from pretask.pretext_score import HELD_OUT_EPOCH
 from torch import Tensor
 
+from pretask_plugins.shared.drawn import DrawsPredictions
 from pretask_plugins.shared.pictures import encode_png, fit_images, tile_rows, to_bytes
 from pretask_plugins.splits.patches import TARGET, erase, expand_to_pixels, patchify, unpatchify
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 IMAGES, CLIPS = 6, 1  # samples in a figure
 FRAMES = 8  # most frames of a clip
+DRAWS = 4  # of the hidden pixels, where an objective draws them
 
 
 def masking_figures(split: "Masking", task: Task, batch: Batch) -> Iterator[Figure]:
@@ -35,9 +37,24 @@ def masking_figures(split: "Masking", task: Task, batch: Batch) -> Iterator[Figu
     if predicted is not None:
         rows.append(predicted)
         caption += ", and what is predicted for the rest"
+    filled = [fill_predicted(split, whole, mask, values) for values in draw_predictions(task, batch, draws)]
+    drawn = [one for one in filled if one is not None]
+    if drawn:
+        rows += drawn
+        caption += f", and {len(drawn)} draws of it"
     what = "images" if batch.data.ndim == 4 else "frames of a clip"
     tiled = tile_rows(torch.stack([fit_images(to_bytes(row.flatten(0, 1)[:FRAMES])) for row in rows]))
     yield Figure(encode_png(tiled.cpu().numpy()), f"From above: {what}, what {caption}.")
+
+
+def draw_predictions(task: Task, batch: Batch, draws: Draws) -> list[Tensor]:
+    """Return some draws of the hidden pixels, where the objective can draw them."""
+    objective = task.objective
+    if not isinstance(objective, DrawsPredictions):
+        return []
+    inputs, _ = task.apply_split_and_prepare(batch, draws)
+    drawn = objective.draw_predictions(task.encode_inputs(inputs), draws.branch("objective"), DRAWS)
+    return list(drawn[TARGET["image"]].unbind(1)) if TARGET["image"] in drawn else []
 
 
 def take_first(batch: Batch, count: int) -> Batch:

@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from pretask import Batch, Draws, Task
+from pretask import Batch, Draws, Observed, Task
+from pretask.composition import compose
+from pretask_plugins.models.mlp import Mlp
+from pretask_plugins.objectives.vae.elbo import Elbo
 from pretask_plugins.shared.pictures import fit_images
 from pretask_plugins.splits.masked_splits import any_from_any, future_from_past, past_from_present, top_from_bottom
 
@@ -21,6 +24,7 @@ class Predicting(Task):
 
     def __init__(self, predict: Any) -> None:
         object.__setattr__(self, "predict", predict)
+        object.__setattr__(self, "objective", None)
 
 
 def figure_rows(split: Any, data: torch.Tensor, predict: Any) -> tuple[np.ndarray, str]:
@@ -74,3 +78,20 @@ def test_text_and_sound_have_no_figures() -> None:
 def test_large_images_are_averaged_over_areas() -> None:
     large = torch.full((1, 3, 320, 160), 7, dtype=torch.uint8)
     assert torch.equal(fit_images(large), torch.full((1, 3, 80, 40), 7, dtype=torch.uint8))
+
+
+def test_an_objective_with_latent_variables_shows_several_draws_of_what_is_hidden() -> None:
+    split = top_from_bottom()
+    observed = Observed("image", (3, 16, 16), "uint8", len(IMAGES))
+    task = compose(observed, split, Mlp, lambda *specs: Elbo(*specs, latent_dim=2, hidden=(8,)))
+    with torch.no_grad():
+        task.objective.to_code.bias[2:] = 3  # a wide posterior, so that draws differ
+    (figure,) = split.figures(task, Batch(IMAGES))
+    image = np.asarray(Image.open(BytesIO(figure.png)))[::3, ::3]
+    rows = image.reshape(-1, 16, len(IMAGES), 16, 3).transpose(0, 2, 1, 3, 4)
+    assert figure.caption.endswith("and what is predicted for the rest, and 4 draws of it.")
+    assert len(rows) == 7
+    visible = (rows[1] != 128).any(-1)
+    for one in rows[3:]:
+        assert np.array_equal(one[visible], rows[0][visible])
+        assert not np.array_equal(one[~visible], rows[2][~visible])

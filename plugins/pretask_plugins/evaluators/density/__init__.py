@@ -13,6 +13,7 @@ from pretask.metrics import FRACTION
 HERE = "pretask_plugins.evaluators.density"
 LOG_DENSITY = Metric("nats", higher_is_better=True)
 GAP = Metric("nats", higher_is_better=False)
+DISTANCE = Metric("squared distance", higher_is_better=False)
 
 
 @hookimpl
@@ -73,4 +74,20 @@ def pretask_components() -> Iterator[Component]:
         source="Bowman et al. 2016",
         cites="bowman2016generating",
         small={"num_paths": 3, "num_points": 3, "num_samples": 5},
+    )
+    yield evaluator(
+        "image-generation",
+        f"{HERE}.image_generation:ImageGeneration",
+        needs="objective",
+        modality="image",
+        metrics={
+            "frechet": DISTANCE,
+            "kernel": DISTANCE,
+            "nearest": Metric("rms"),  # near is good, but nearer than test images are is a copy
+        },
+        headline="frechet",
+        summary="Image generation: Frechet and kernel distances of samples, nearest images (Heusel 2017).",
+        source="Heusel et al. 2017; Binkowski et al. 2018",
+        cites=("heusel2017gans", "binkowski2018demystifying"),
+        small={"num_samples": 16, "search_size": 16},
     )

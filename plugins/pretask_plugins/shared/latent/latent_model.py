@@ -154,6 +154,10 @@ class LatentModel(TargetLikelihoods):
         means = self.means(self.posterior(features).mean[:, None])
         return {name: mean[:, 0] for name, mean in means.items()}
 
+    def draw_predictions(self, features: Features, draws: Draws, count: int, /) -> Mapping[str, Tensor]:
+        """Return what is decoded from so many draws of the code: values (B, K, ..., C), or log-probabilities."""
+        return self.means(self.posterior(features).draw(self.noise(draws.branch("predictions"), count)))
+
 
 def check_latent_dim(who: str, latent_dim: int) -> None:
     """Raise Incompatible unless the code has a dimension."""
