@@ -1,5 +1,6 @@
 """A sweep over three modalities: each training once, whatever is killed, and only what a change touches anew."""
 
+import json
 import os
 import random
 import signal
@@ -8,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -155,3 +157,23 @@ def test_an_edited_file_runs_exactly_the_cells_of_its_component_anew(tmp_path: P
         assert {cell[-1] for cell in cells[:2]} == {"recorded with other code: acme_tall changed"}
         sweep(tmp_path, grid=grid)
         assert read_trainings(tmp_path).total() == 3
+
+
+@pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra ray")
+def test_a_cluster_that_loses_a_node_in_the_middle_writes_the_records_of_the_local_engine(
+    whole: Path, tmp_path: Path
+) -> None:
+    environment = {"PRETASK_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(GRID.parents[1])}
+    words = ["-m", "killing.two_nodes", str(GRID), str(tmp_path / "runs"), str(CELLS // 3), "--measure-cpus", "0.5"]
+    with (tmp_path / "said").open("wb") as said:
+        process = subprocess.Popen(
+            [sys.executable, *words], cwd=tmp_path, env={**os.environ, **environment}, stdout=said, stderr=said
+        )
+    code = process.wait(SECONDS)
+    printed = (tmp_path / "said").read_text(errors="replace")
+    assert code == 0, printed
+    found = next(json.loads(line) for line in printed.splitlines() if line.startswith('{"records"'))
+    assert found["code"] == 0
+    assert CELLS // 3 <= found["records"] < CELLS
+    expected = {cell: one for cell, one in read_outcomes(whole).items() if b'"pretask/rank@1"' not in cell}
+    assert read_outcomes(tmp_path) == {cell: one for cell, one in expected.items() if b'"hidden":[8,9]' not in cell}

@@ -6,6 +6,7 @@ import click
 
 THREADS = click.IntRange(1, 4096)
 COUNT = click.IntRange(min=1)
+AMOUNT = click.FloatRange(0, 4096)  # of what a cluster sets aside
 SEED = click.IntRange(0, (1 << 53) - 1)  # what a record holds exactly
 
 

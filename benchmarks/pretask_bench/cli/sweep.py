@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pretask_bench.cli.main import json_option, plugin_files, registry
-from pretask_bench.cli.numbers import COUNT, SECONDS, THREADS
+from pretask_bench.cli.numbers import AMOUNT, COUNT, SECONDS, THREADS
 from pretask_bench.results.tables import draw_table, show_json, show_rows
 
 if TYPE_CHECKING:
@@ -55,6 +55,12 @@ Running the same command again goes on where it stopped. Then: pretask results r
 @click.option(
     "--calibrate", type=COUNT, metavar="STEPS", help="Try so many steps of every training that no record tells of."
 )
+@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True)
+@click.option("--address", default="", help="Of --engine ray, the cluster; auto is this host's. Else one is started.")
+@click.option("--cpus", type=AMOUNT, default=1.0, show_default=True, help="Of --engine ray, for each task.")
+@click.option("--gpus", type=AMOUNT, default=0.0, show_default=True, help="Likewise; a fraction shares one.")
+@click.option("--measure-cpus", type=AMOUNT, help="Likewise, for measuring apart from training.")
+@click.option("--measure-gpus", type=AMOUNT, help="Likewise, for measuring apart from training.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True)
 @click.option("--checkpoint-seconds", type=SECONDS, default=60.0, show_default=True, help="Between two checkpoints.")
 @click.option("--pictures", is_flag=True, help="Keep the pictures of tasks and evaluators.")
@@ -72,6 +78,12 @@ def command(
     retries: int,
     again: bool,
     calibrate: int | None,
+    engine: str,
+    address: str,
+    cpus: float,
+    gpus: float,
+    measure_cpus: float | None,
+    measure_gpus: float | None,
     out: Path,
     checkpoint_seconds: float,
     pictures: bool,
@@ -81,7 +93,7 @@ def command(
     as_json: bool,
 ) -> None:
     """Run the cells of GRID.toml that are not recorded, what they share once; exit code 1 where one failed."""
-    if not only_plan:
+    if not only_plan and engine == "local":
         from pretask_bench.runs.jobs import start_server
 
         start_server()  # it imports torch while this process does
@@ -90,7 +102,7 @@ def command(
     from pretask_bench.sweeps.grid import read_grid
     from pretask_bench.sweeps.ledger import SWEEPS, Ledger
     from pretask_bench.sweeps.planning import Planner
-    from pretask_bench.sweeps.running import LocalEngine, make_context
+    from pretask_bench.sweeps.running import make_context
     from pretask_bench.sweeps.summary import describe, find_varying, title_of, to_run
 
     attribution = attribute(author, licence, note)
@@ -106,13 +118,34 @@ def command(
     for line in describe(cells, estimates, together):
         click.echo(line, err=True)
     context = make_context(out, devices[0], file.baselines, checkpoint_seconds, pictures, attribution)
-    engine = LocalEngine(together, threads, devices, plugin_files())
+    if engine == "ray":
+        chosen = ray_engine(address, threads, (cpus, gpus), (measure_cpus, measure_gpus))
+    else:
+        chosen = local_engine(together, threads, devices)
     varying = find_varying(cells)
     titled = {title_of(cell, varying): cell for cell in to_run(cells)[:limit]}
-    ended = run_cells(titled, estimates, context, ledger, engine, retries)
+    ended = run_cells(titled, estimates, context, ledger, chosen, retries)
     show(cells, ended, as_json)
     if any(one.failed for one in ended.values()):
         raise SystemExit(1)
+
+
+def local_engine(together: int, threads: int, devices: "tuple[torch.device, ...]") -> "Engine":
+    """Return the engine of this machine."""
+    from pretask_bench.sweeps.running import LocalEngine
+
+    return LocalEngine(together, threads, devices, plugin_files())
+
+
+def ray_engine(
+    address: str, threads: int, train: tuple[float, float], measure: tuple[float | None, float | None]
+) -> "Engine":
+    """Return the engine of a cluster; measuring takes as many processors and GPUs as training where nothing is said."""
+    from pretask_bench.sweeps.ray_engine import RayEngine, Resources
+
+    files = tuple(path.absolute() for path in plugin_files())
+    settled = (said if said is not None else other for said, other in zip(measure, train, strict=True))
+    return RayEngine(address, threads, Resources(*train), Resources(*settled), files)
 
 
 def estimate(

@@ -210,7 +210,6 @@ def execute_plans(registry: Registry, planned: Iterable[Mapping[str, Any]], cont
     Raises:
         Interrupted: Ctrl-C was pressed, or a signal came.
     """
-    from pretask_bench.runs.context import Interrupted
     from pretask_bench.runs.run import Started, finish, start_after
 
     started: Started | None = None
@@ -218,10 +217,17 @@ def execute_plans(registry: Registry, planned: Iterable[Mapping[str, Any]], cont
         try:
             started = start_after(registry, make_plan(registry, **arguments), context, started)
             yield Ended(finish(registry, started, context).path)
-        except Interrupted:
-            raise
-        except Incompatible as error:
-            yield Ended(refused=str(error))
         except Exception as error:  # a plugin's, whatever it is; its record says failed
-            raise_again(error)
-            yield Ended(failed=f"{type(error).__name__}: {error}")
+            yield explain_end(error)
+
+
+def explain_end(error: Exception) -> Ended:
+    """Return the end of a run that an error is; raise the error where it is the user's or a signal's."""
+    from pretask_bench.runs.context import Interrupted
+
+    if isinstance(error, Interrupted):
+        raise error
+    if isinstance(error, Incompatible):
+        return Ended(refused=str(error))
+    raise_again(error)
+    return Ended(failed=f"{type(error).__name__}: {error}")

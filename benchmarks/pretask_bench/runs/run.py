@@ -171,6 +171,16 @@ def run_on_ranks(registry: Registry, plan: Plan, context: RunContext) -> StoredR
         return known or complete(registry, started, context)
 
 
+def train_alone(registry: Registry, plan: Plan, context: RunContext) -> None:
+    """Train what a plan needs and keep its checkpoint, with which a run goes on; nothing where it is recorded."""
+    started = start(registry, plan, context)
+    prepared = started.prepared
+    with hold_cell(prepared, context):
+        if plan.recipe.steps and find_known(started, context) is None:
+            task = prepared.compose(context.device, begun=True)
+            pretrain(Audience(registry, name_run(prepared)), task, prepared, context, started.timer, PRETRAIN)
+
+
 def start(registry: Registry, plan: Plan, context: RunContext) -> Started:
     """Read the data of a plan and build its parts."""
     at, timer = datetime.now(UTC), StageTimer()
