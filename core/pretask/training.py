@@ -22,6 +22,7 @@ from pretask.accelerator import (
     use_channels_last,
 )
 from pretask.augment import augment_batch
+from pretask.batch_statistics import share_batch_statistics
 from pretask.checkpoint import Progress
 from pretask.compiled import as_tensors, check_compiled, keep_buffers
 from pretask.composition import Task, seed_ambient, seed_randomness
@@ -178,7 +179,8 @@ def train(
         PretaskError: The loss stopped being finite, or a checkpoint could not be written.
     """
     run = Run(task, samples, seed, folder, Progress(key, code=code or {}), watch, visits)
-    with run.hold_folder(), seed_randomness(seed), note_stop() as find_signal:
+    shared = share_batch_statistics(run.networks.values(), run.accelerator.num_processes)
+    with run.hold_folder(), shared, seed_randomness(seed), note_stop() as find_signal:
         run.resume()
         with profile.watching(run) if profile is not None else nullcontext(), matrix_products(task.recipe.precision):
             run.run(find_signal, checkpoint_seconds)
