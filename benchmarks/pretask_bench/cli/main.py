@@ -36,6 +36,13 @@ def registry() -> Registry:
     return load_registry(plugin_files())
 
 
+def command_words() -> list[str]:
+    """Return what was typed after `pretask`."""
+    context = click.get_current_context()
+    words: list[str] = context.find_root().obj["words"]
+    return words
+
+
 def plugin_files() -> tuple[Path, ...]:
     """Return the files that --plugin names."""
     context = click.get_current_context(silent=True)
@@ -169,7 +176,7 @@ class Verbs(click.Group):
 @click.pass_context
 def cli(context: click.Context, verbose: bool) -> None:
     """Self-supervision tasks: list them, combine them, train them, measure them."""
-    context.obj = {"verbose": verbose}
+    context.obj = {**(context.obj or {}), "verbose": verbose}
 
 
 cli.params.append(plugin_option)  # before the verb it does as well
@@ -200,7 +207,8 @@ def invoke(arguments: list[str] | None = None) -> int:
     """Run the command; errors become one line on stderr and an exit code."""
     try:
         with raise_when_stopped():
-            result = cli.main(args=arguments, prog_name="pretask", standalone_mode=False)
+            words = sys.argv[1:] if arguments is None else arguments
+            result = cli.main(args=[*words], prog_name="pretask", standalone_mode=False, obj={"words": words})
         return result if isinstance(result, int) else 0
     except click.ClickException as error:
         error.show()

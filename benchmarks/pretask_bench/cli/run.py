@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pretask_bench.cli.completion import complete_names, complete_presets
-from pretask_bench.cli.main import json_option, registry
+from pretask_bench.cli.main import command_words, json_option, registry
 from pretask_bench.cli.numbers import COUNT, SECONDS, SEED, THREADS
 from pretask_bench.results.tables import show_json
 from pretask_bench.runs.plan import parse_setting, split_names
@@ -86,6 +86,7 @@ Running the same command again goes on where it stopped, and shows what is alrea
 @click.option(
     "--device", default="auto", show_default=True, help="cpu, cuda or cuda:N; auto takes a GPU where there is one."
 )
+@click.option("--devices", type=COUNT, default=1, show_default=True, help="How many train together, a process on each.")
 @click.option("--threads", type=THREADS, help="Processor threads; all cores that the process may use if left out.")
 @click.option(
     "--out",
@@ -134,6 +135,7 @@ def command(
     seed: int,
     seeds: int,
     device: str,
+    devices: int,
     threads: int | None,
     out: Path,
     checkpoint_seconds: float,
@@ -148,6 +150,10 @@ def command(
     as_json: bool,
 ) -> None:
     """Pretrain TASK (or --split, --objective and --model), measure the encoder, write a record, show a table."""
+    if devices > 1:
+        from pretask_bench.runs.launch import launch
+
+        raise SystemExit(launch(devices, command_words()))
     named = {"data": data_name, "split": split, "objective": objective, "model": model}
     plans = make_plans(
         registry(),
