@@ -1,6 +1,6 @@
 """Edge layers: the tables and figures of records of edge probes, the mean over seeds with its interval.
 
-python benchmarks/edge_layers.py benchmarks/results/edge-probes > tables.md
+python benchmarks/edge_layers.py benchmarks/results/edge-probe > tables.md
 
 Figures are written beside the records, MODEL.png, as figure 2 of Tenney, Das and Pavlick (ACL 2019) has them.
 """
@@ -43,9 +43,14 @@ def gather(records: Sequence[Record], evaluator: str) -> dict[tuple[str, str], N
     return found
 
 
+def count_seeds(numbers: Numbers, metric: str) -> int:
+    """Return of how many seeds there are numbers of the edges of a metric, of `upos.gain` of upos; else of anything."""
+    return len(numbers.get(f"{metric.partition('.')[0]}.f1", [])) or max(map(len, numbers.values()))
+
+
 def show(numbers: Numbers, metric: str) -> str:
     """Return a mean with half of its 95 % interval, and of how many seeds where some have none."""
-    values, seeds = numbers.get(metric, []), max(map(len, numbers.values()))
+    values, seeds = numbers.get(metric, []), count_seeds(numbers, metric)
     if not values:
         return "undefined" if metric.endswith("expected_layer") else ""
     scale = 100 if metric.rpartition(".")[2] in FRACTIONS else 1
@@ -113,11 +118,10 @@ def write_pretext_table(records: Sequence[Record]) -> Iterator[str]:
 def draw_model(numbers: Numbers, path: Path) -> None:
     """Draw the means over seeds."""
     mean = {metric: sum(values) / len(values) for metric, values in numbers.items()}
-    seeds = max(map(len, numbers.values()))
     tasks = []
     for task in name_tasks(numbers):
         own = {key.removeprefix(f"{task}."): value for key, value in mean.items() if key.startswith(f"{task}.")}
-        if len(numbers.get(f"{task}.expected_layer", [])) < seeds:
+        if len(numbers.get(f"{task}.expected_layer", [])) < count_seeds(numbers, f"{task}.f1"):
             own.pop("expected_layer", None)
         if "center_of_gravity" in own:
             tasks.append(TaskLayers.of(task, {"expected_layer": None, **own}))
