@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from pretask import (
     Draws,
     Features,
@@ -28,13 +28,14 @@ from pretask import (
     build_loss,
     check_kinds,
     find_readout,
-    full_precision,
     upcast,
     weighted_mean,
 )
 from pretask.options import SizeOrZero, Temperature
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from pretask_plugins.shared.pointing import copy_labels
 
 EPSILON = 1e-6  # added to a probability before its logarithm is taken
 
@@ -146,36 +147,6 @@ def flatten_positions(target: Target, has_views: bool) -> tuple[Int[Tensor, "B V
     weight = torch.ones_like(target.value, dtype=torch.float32) if target.weight is None else target.weight
     both = (target.value, weight) if has_views else (target.value[:, None], weight[:, None])
     return both[0].flatten(2), both[1].flatten(2)
-
-
-def copy_labels(
-    vectors: Float[Tensor, "B V N D"],
-    label: Int[Tensor, "B V N"],
-    given: Bool[Tensor, "B V N"],
-    classes: int,
-    query_views: int = 0,
-) -> Float[Tensor, "B A N K"]:
-    """Return the probability of every class at the positions of the last `query_views` views, or of all views.
-
-    >>> label, given = torch.tensor([[[2, 0]]]), torch.tensor([[[True, False]]])
-    >>> copy_labels(torch.zeros(1, 1, 2, 4), label, given, classes=3)[0, 0, 1].tolist()
-    [0.0, 0.0, 1.0]
-    """
-    references = vectors.shape[1] - query_views
-    queries = vectors[:, -query_views:]
-    keys, labels, valid = (values[:, :references].flatten(1, 2) for values in (vectors, label, given))
-    with full_precision(vectors.device):
-        affinity = attend(queries.flatten(1, 2), keys, valid)
-        probability = affinity @ F.one_hot(labels.clamp(min=0), classes).to(affinity.dtype)
-    return probability.view(*queries.shape[:3], classes)
-
-
-def attend(
-    queries: Float[Tensor, "B Q D"], keys: Float[Tensor, "B P D"], valid: Bool[Tensor, "B P"]
-) -> Float[Tensor, "B Q P"]:
-    """Return the attention of every query to every valid key; rows add up to one."""
-    products = queries @ keys.transpose(1, 2)
-    return products.masked_fill(~valid[:, None], torch.finfo(products.dtype).min).softmax(-1)
 
 
 def check_positions(name: str, grid: tuple[int, ...], views: int | None, query_views: int) -> None:

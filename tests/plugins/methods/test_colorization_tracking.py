@@ -31,9 +31,10 @@ from pretask_plugins.methods.colorization_tracking.trivial_predictors import (
     pointing_vectors,
 )
 from pretask_plugins.models.video.frames import Frames
-from pretask_plugins.objectives.pointer import Pointer, copy_labels
+from pretask_plugins.objectives.pointer import Pointer
 from pretask_plugins.shared.colors import rgb_to_lab
 from pretask_plugins.shared.k_means import find_nearest, k_means
+from pretask_plugins.shared.pointing import copy_labels
 from skimage.color import rgb2lab
 from torch import nn
 

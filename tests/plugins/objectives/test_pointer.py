@@ -15,7 +15,8 @@ from pretask import (
     Target,
     TargetSpecs,
 )
-from pretask_plugins.objectives.pointer import Pointer, attend, copy_labels
+from pretask_plugins.objectives.pointer import Pointer
+from pretask_plugins.shared.pointing import attend, copy_labels
 
 VIEWS, SIDE, CLASSES, WIDTH = 3, 3, 5, 6
 FEATURES = FeatureSpec(WIDTH, (SIDE, SIDE), VIEWS, ("present",))

@@ -35,11 +35,11 @@ from torch.nn import functional as F
 
 from pretask_plugins.methods.colorization_tracking.figures import draw_copied
 from pretask_plugins.methods.colorization_tracking.trivial_predictors import point_at_same_gray, point_at_same_place
-from pretask_plugins.objectives.pointer import copy_labels
 from pretask_plugins.shared.clips import count_frames, count_spread, draw_start, find_run, spread_frames
 from pretask_plugins.shared.colors import compress_bytes, opponent_scale
 from pretask_plugins.shared.constants import build_once
 from pretask_plugins.shared.k_means import find_nearest, k_means
+from pretask_plugins.shared.pointing import copy_labels
 
 # What colors are fitted to: of at most so many batches of the training part, two frames a clip, 32 cells a frame.
 MAX_FIT_BATCHES = 64
