@@ -58,7 +58,7 @@ def yields_names_with_numbers(case: EvaluatorCase) -> None:
     for name, correct in items(yielded).items():
         share = float(correct.double().mean())
         counted = name not in known or math.isclose(known[name], share, abs_tol=ROUNDING)
-        require(counted, f"'{name}' must be the mean of its items, {share:.6g}; {known.get(name):.6g} came.")
+        require(counted, f"'{name}' must be the mean of its items, {share:.6g}; {known.get(name, math.nan):.6g} came.")
 
 
 @check("evaluator")
