@@ -12,6 +12,7 @@ from pretask_registry.registry import Registered
 
 REGISTRY = Registry.load()
 OBJECTIVES = [entry for entry in REGISTRY.current("objective") if entry.namespace == "pretask"]
+DRAWING = ("patch-decoder", "vector-quantization")  # objectives that draw on rows and columns
 BATCH, WIDTH, GRID = 6, 8, (4,)
 SPECS: dict[str, TargetSpec] = {
     "categories": Categories(5, grid=GRID),
@@ -56,7 +57,7 @@ def test_every_part_of_the_loss_is_declared(objective: Registered) -> None:
     traits = objective.component.traits
     for kind in traits["targets"]:
         built = build(objective, objective.component.small)
-        parts = parts_of_drawing(built) if objective.name == "patch-decoder" else parts_of_loss(built, kind)
+        parts = parts_of_drawing(built) if objective.name in DRAWING else parts_of_loss(built, kind)
         assert [name for name in parts if find_loss_metric(traits["metrics"], name) is None] == []
         assert all(name.rpartition(".")[2] in traits["metrics"] for name in parts if "." in name)
     assert traits["metrics"][LOSS].lower_is_better

@@ -91,3 +91,17 @@ def pretask_components() -> Iterator[Component]:
         cites=("heusel2017gans", "binkowski2018demystifying"),
         small={"num_samples": 16, "search_size": 16},
     )
+    yield evaluator(
+        "latent-linear",
+        f"{HERE}.latent_linear:LatentLinear",
+        needs="objective",
+        metrics={
+            "accuracy": Metric(FRACTION, higher_is_better=True),
+            "balanced_accuracy": Metric(FRACTION, higher_is_better=True),
+            "majority": Metric(FRACTION),
+        },
+        headline="accuracy",
+        summary="Latent linear: linear probe on means of codes, beside as many principal components.",
+        source="Kornblith, Shlens and Le 2019",
+        cites="kornblith2019better",
+    )

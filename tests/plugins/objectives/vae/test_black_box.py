@@ -55,7 +55,10 @@ def posterior(task: Task) -> Any:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
-    [{"gradient": "reparameterized"}, {"gradient": "score", "log_joint": "latent_joints:normal_by_dimension"}],
+    [
+        pytest.param({"gradient": "reparameterized"}, marks=pytest.mark.exhaustive),
+        {"gradient": "score", "log_joint": "latent_joints:normal_by_dimension"},
+    ],
 )
 def test_the_posterior_of_a_normal_mean_is_found(options: dict[str, Any]) -> None:
     task = fitted(4, 250, 0.05, num_latents=16, **{"log_joint": "latent_joints:normal", **options})
@@ -67,7 +70,7 @@ def test_the_posterior_of_a_normal_mean_is_found(options: dict[str, Any]) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("control", ["leave_one_out", "baseline"])
+@pytest.mark.parametrize("control", ["leave_one_out", pytest.param("baseline", marks=pytest.mark.exhaustive)])
 def test_the_posterior_of_a_class_is_found(control: Any) -> None:
     joint = {"log_joint": "latent_joints:mixture", "family": "categorical", "classes": 3}
     task = fitted(6, 300, 0.02, num_latents=32, control=control, **joint)
