@@ -15,8 +15,8 @@ from typing import Any
 from pretask import Data, PretaskError, Remembered
 from pretask_registry import Registered, Registry
 
-from pretask_bench.records.canonical import as_plain, canonical_bytes
-from pretask_bench.records.cell import MEASURING, key_of_fields
+from pretask_bench.records.canonical import as_plain, json_text
+from pretask_bench.records.cell import MEASURING, key_of_texts
 from pretask_bench.records.code import SCORING, TRAINING, code_key, hash_code
 from pretask_bench.results.groups import SEEDLESS
 from pretask_bench.runs.fit_with import find_run
@@ -49,23 +49,22 @@ def stage_keys(cell: Mapping[str, Any], training_code: str, code: str, reference
         code: Key of the code that trains and measures.
         references: Encoders that are measured beside the trained one.
     """
-    return later_keys(pretrain_key(cell, training_code), cell, code, references)
+    texts = {name: json_text(fact) for name, fact in cell.items() if fact is not None}
+    return keys_of_texts(texts, training_code, code, references)
 
 
-def later_keys(pretrain: str, cell: Mapping[str, Any], code: str, references: tuple[str, ...]) -> StageKeys:
-    """Return the keys of a cell's stages after the one of its training."""
-    features = join_keys(pretrain, cell.get("evaluated_on") or cell["data"])
-    return StageKeys(pretrain, features, join_keys(features, cell["evaluators"], code, sorted(references)))
+def keys_of_texts(texts: Mapping[str, str], training_code: str, code: str, references: tuple[str, ...]) -> StageKeys:
+    """Return the same by the canonical JSON of each field of the cell that is not None."""
+    training = key_of_texts({name: text for name, text in texts.items() if name not in MEASURING})
+    pretrain = join_texts(json_text(training), json_text(training_code))
+    features = join_texts(json_text(pretrain), texts.get("evaluated_on") or texts["data"])
+    measured = (texts["evaluators"], json_text(code), json_text(sorted(references)))
+    return StageKeys(pretrain, features, join_texts(json_text(features), *measured))
 
 
-def pretrain_key(cell: Mapping[str, Any], training_code: str) -> str:
-    """Return the key of what determines the trained weights."""
-    return join_keys(key_of_fields({name: fact for name, fact in cell.items() if name not in MEASURING}), training_code)
-
-
-def join_keys(*facts: Any) -> str:
-    """Return the hash of some facts that JSON can hold."""
-    return sha256(canonical_bytes([*facts])).hexdigest()
+def join_texts(*texts: str) -> str:
+    """Return the hash of some facts, each as canonical JSON."""
+    return sha256(f"[{','.join(texts)}]".encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -123,12 +122,17 @@ class Describer:
         fields = self.cell_fields(plan)
         training = self.find_code(plan, measures=False)
         code = self.find_code(plan, measures=True)
-        trained = {name: fact for name, fact in fields.items() if name not in MEASURING}
-        what = ("pretrain", self.hash_of(training), plan.seed, *map(id, trained.values()))
-        pretrain = self.once(what, lambda: Kept(trained, pretrain_key(trained, self.hash_of(training)))).value
-        keys = later_keys(pretrain, fields, self.hash_of(code), self.references)
-        key = key_of_fields({name: fact for name, fact in fields.items() if name not in SEEDLESS})
+        texts = {name: self.text(fact) for name, fact in fields.items() if fact is not None}
+        keys = keys_of_texts(texts, self.hash_of(training), self.hash_of(code), self.references)
+        key = key_of_texts({name: text for name, text in texts.items() if name not in SEEDLESS})
         return DescribedCell(fields, key, keys, code, self.hash_of(code))
+
+    def text(self, fact: Any) -> str:
+        """Return the canonical JSON of a field; of one that many cells share it is written once."""
+        if not isinstance(fact, dict):
+            return json_text(fact)
+        text: str = self.once(("text", id(fact)), lambda: Kept(fact, json_text(fact))).value
+        return text
 
     def cell_fields(self, plan: Plan) -> dict[str, Any]:
         """Return the fields of a plan's cell but for what its split is fitted to; see `prepare.make_cell`."""
