@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from pretask_bench.records.store import write
 from pretask_bench.sweeps import keys
+from pretask_bench.sweeps.calibration import calibrate
 from pretask_bench.sweeps.ledger import EndedCell
 from pretask_bench.sweeps.past import Estimate
 from pretask_bench.sweeps.planning import PlannedCell
@@ -143,3 +145,17 @@ def test_titles_hold_what_varies(registry: Registry, tmp_path: Path) -> None:
     assert varying == ["recipe.lr", "evaluate", "seed"]
     assert title_of(cells[5], varying) == "6 recipe.lr=0.2 knn seed=1"
     assert len({title_of(cell, varying) for cell in cells}) == 8
+
+
+def test_a_few_steps_say_how_long_a_training_takes_that_no_record_tells_of(registry: Registry, tmp_path: Path) -> None:
+    axes = {"evaluate": ["knn", "ridge"], "model.hidden": [[8], [9]]}
+    fixed = {"recipe.batch": 16, "recipe.samples": 1600}
+    cells = plan_cells(registry, tmp_path, axes=axes, fixed=fixed)
+    said: list[str] = []
+    found = calibrate(registry, cells, {}, 2, torch.device("cpu"), said.append)
+    assert len(said) == 2, "once for each training, whatever measures it"
+    assert all(0 < (found[cell.number].pretrain or 0) < 600 for cell in cells)
+    assert all((found[cell.number].memory or 0) > 0 for cell in cells)
+    known = {cell.number: Estimate(1.0, 2.0, 3) for cell in cells}
+    assert calibrate(registry, cells, known, 2, torch.device("cpu"), said.append) == known
+    assert len(said) == 2
