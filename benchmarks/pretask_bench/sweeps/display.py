@@ -87,7 +87,7 @@ class SweepDisplay:
     def show_whole(self, place: int, total: int) -> None:
         """Move the bar of the whole sweep, on a terminal."""
         if isinstance(self.inner, Bars):
-            news = f"{self.counts['failed']} failed, {self.counts['refused']} refused, {format_time(self.left())} left"
+            news = f"{self.counts['failed']} failed, {self.counts['refused']} refused"
             bars, shown = self.inner.bars, self.inner.shown
             if WHOLE not in shown:
                 shown[WHOLE] = bars.add_task(WHOLE, total=total, news="")
