@@ -9,8 +9,8 @@ from unittest.mock import patch
 
 import torch
 from pretask_plugins.methods.masked_speech import split as masked_speech
-from pretask_plugins.methods.masked_speech.spectrogram import MIN_POWER, MIN_STD, fft_size
 from pretask_plugins.methods.masked_speech.split import ERASED_BELOW, REPLACED_BELOW, MaskFrames
+from pretask_plugins.shared.speech.spectrogram import MIN_POWER, MIN_STD, fft_size
 from torch import Tensor
 
 from benchmarks.speed.race import Work, require_peer

@@ -9,7 +9,9 @@ from PIL import Image
 from pretask import Batch, Draws, FeatureSpec, Incompatible, Observed
 from pretask.specs import Values
 from pretask_plugins.methods.masked_speech.figures import COLORS, HIGHEST, draw_spectrograms
-from pretask_plugins.methods.masked_speech.spans import (
+from pretask_plugins.methods.masked_speech.split import MaskedSpans, MaskFrames, MaskSpectrogram
+from pretask_plugins.objectives.regression import Regression
+from pretask_plugins.shared.speech.spans import (
     NEVER,
     cover_spans,
     draw_latest_starts,
@@ -17,9 +19,7 @@ from pretask_plugins.methods.masked_speech.spans import (
     interpolate,
     since_latest,
 )
-from pretask_plugins.methods.masked_speech.spectrogram import log_mel, standardize, standardize_present
-from pretask_plugins.methods.masked_speech.split import MaskedSpans, MaskFrames, MaskSpectrogram
-from pretask_plugins.objectives.regression import Regression
+from pretask_plugins.shared.speech.spectrogram import log_mel, standardize, standardize_present
 
 SMALL = MaskFrames(mels=20, rate=8000)
 TIME = torch.arange(8000) / 8000

@@ -6,7 +6,7 @@ from functools import cache
 import pytest
 import torch
 from pretask import Batch, Draws, Features, Observed, PretaskError
-from pretask_plugins.methods.masked_speech.units import MaskUnits
+from pretask_plugins.methods.masked_units.split import MaskUnits
 
 TONES = (300.0, 700.0, 1200.0, 2000.0, 3000.0)
 SPLIT = MaskUnits(mels=20, rate=8000, window=0.025, hop=0.010, units=2 * len(TONES))

@@ -3,10 +3,10 @@
 import pytest
 import torch
 from pretask import Batch, Draws, Incompatible, Observed, Recipe, compose
-from pretask_plugins.methods.masked_speech.future import NextFrames
-from pretask_plugins.methods.masked_speech.spectrogram import log_mel
+from pretask_plugins.methods.next_frames.split import NextFrames
 from pretask_plugins.models.text.transformer import Transformer
 from pretask_plugins.objectives.regression import Regression
+from pretask_plugins.shared.speech.spectrogram import log_mel
 
 OBSERVED = Observed("audio", (4000,), "float32", rate=8000)
 SPLIT = NextFrames(mels=20, rate=8000)

@@ -6,15 +6,14 @@ Axes: B batch, T frames, M mel bands.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from pretask import (
     Batch,
     Draws,
     Figure,
-    Incompatible,
     Inputs,
     InputSpec,
     Observed,
@@ -25,51 +24,23 @@ from pretask import (
     Task,
     Values,
 )
-from pretask.options import Interval, Seconds, Size, require_range
 from pretask.pretext_score import HELD_OUT_EPOCH
 from torch import Tensor
 
 from pretask_plugins.methods.masked_speech.figures import draw_spectrograms
-from pretask_plugins.methods.masked_speech.spans import (
+from pretask_plugins.shared.speech.frames import SpeechMasking, count_frames, draw_spans, read_frames
+from pretask_plugins.shared.speech.spans import (
     copy_before,
     cover_spans,
-    draw_latest_starts,
     draw_replacements,
     gather_frames,
     interpolate,
     since_latest,
 )
-from pretask_plugins.methods.masked_speech.spectrogram import standardized_frames
 
 # The three fates of a recording's spans, as in BERT: with probability .8 they become zeros, with .1 other frames of the
 # recording, with .1 they stay. A uniform number below the first bound is the first, below the second the second.
 ERASED_BELOW, REPLACED_BELOW = 0.8, 0.9
-
-
-@dataclass(frozen=True)
-class SpeechMasking:
-    """Options of both splits: how recordings become frames, and how many of these are hidden.
-
-    Args:
-        mask_ratio: Of the frames, the part that spans would cover if they never overlapped; they do, so fewer are
-            masked.
-        span: Frames of a span. They overlap by window - hop, so that a span of one could be interpolated.
-        mels: Mel bands.
-        window: Seconds that a frame looks at.
-        hop: Seconds between frames.
-        rate: Hz of the recordings; data of another rate is refused.
-    """
-
-    mask_ratio: Annotated[float, Interval(ge=1e-6, le=1)] = 0.15
-    span: Size = 7
-    mels: Size = 80
-    window: Seconds = 0.025
-    hop: Seconds = 0.010
-    rate: Size = 16000
-
-    def __post_init__(self) -> None:
-        sample = Interval(ge=1 / max(self.rate, 1))
-        require_range("masked-speech", "split", self, hop=sample, window=sample)
 
 
 @dataclass(frozen=True)
@@ -119,6 +90,8 @@ class MaskSpectrogram(SpeechMasking):
 
     Source: Liu et al. 2020, section 2. Differs: models see which columns are zeros, not which are visible.
     """
+
+    name: ClassVar[str] = "masked-spectrogram"
 
     def spec(self, waves: Observed, /) -> tuple[InputSpec, TargetSpecs]:
         """Return a picture of one channel, and a value for each of its pixels."""
@@ -176,73 +149,6 @@ def mask_spans(options: SpeechMasking, batch: Batch, draws: Draws) -> MaskedSpan
     # As floats, in one operation.
     weight = torch.lt(since, options.span, out=torch.empty(since.shape, device=since.device))
     return MaskedSpans(mel, shown, present, visible, weight if batch.present is None else weight * present)
-
-
-def draw_spans(
-    options: SpeechMasking, batch: Batch, present: Bool[Tensor, "B T"], draws: Draws
-) -> tuple[Int[Tensor, "B T"], int | Int[Tensor, " B"]]:
-    """Return where the latest span up to every frame started, and how many frames are no padding."""
-    frames = present.shape[1]
-    length = frames if batch.present is None else present.sum(1)
-    return draw_latest_starts(draws, length, frames, options.mask_ratio, options.span), length
-
-
-def read_frames(options: SpeechMasking, batch: Batch) -> tuple[Float[Tensor, "B T M"], Bool[Tensor, "B T"]]:
-    """Return the standardized frames of every recording, and which of them are no padding."""
-    window, hop = round(options.window * options.rate), round(options.hop * options.rate)
-    return standardized_frames(batch, options.rate, options.mels, window, hop)
-
-
-def count_frames(options: SpeechMasking, waves: Observed) -> int:
-    """Return T, after a check that the recordings can be read and have room for two spans.
-
-    Raises:
-        Incompatible: The recordings have another rate, or are shorter than two spans.
-    """
-    needs = f"two spans of {options.span} frames"
-    do = "Use longer recordings, or a smaller split.span."
-    return count_frames_at("masked-speech", waves, options.rate, options.hop, 2 * options.span, needs, do)
-
-
-def count_frames_at(
-    who: str,
-    waves: Observed,
-    rate: int,
-    hop: float,
-    fewest: int,
-    needs: str = "",
-    do: str = "Use longer recordings.",
-) -> int:
-    """Return T, after a check that the recordings have the rate, and as many frames as are needed.
-
-    Args:
-        who: The split, for errors.
-        waves: The recordings.
-        rate: Hz that they must have.
-        hop: Seconds between frames.
-        fewest: Frames that they must have.
-        needs: What these are, for errors.
-        do: What can be done about it.
-
-    Raises:
-        Incompatible: The recordings have another rate, or are shorter.
-    """
-    if waves.modality != "audio" or waves.rate != rate:
-        raise Incompatible(
-            who,
-            f"recordings at split.rate = {rate} Hz",
-            f"{waves.modality} at {waves.rate or 'no'} Hz",
-            "Set split.rate to the data's rate, or data.sample_rate to the split's.",
-        )
-    frames = waves.shape[0] // round(hop * rate) + 1
-    if frames < fewest:
-        raise Incompatible(
-            who,
-            f"recordings of at least {fewest * hop:.2f} seconds ({needs or f'{fewest} frames'})",
-            f"{waves.shape[0] / rate:.2f}",
-            do,
-        )
-    return frames
 
 
 def to_pixels(frames: Float[Tensor, "B T M"]) -> Float[Tensor, "B M T 1"]:

@@ -165,7 +165,7 @@ def test_all_words_are_spoken_about_equally_often() -> None:
 
 
 def test_the_order_of_syllables_can_be_heard() -> None:
-    from pretask_plugins.methods.masked_speech.spectrogram import log_mel
+    from pretask_plugins.shared.speech.spectrogram import log_mel
     from sklearn.linear_model import LogisticRegression
 
     data = Tones(size=300, test_size=100)

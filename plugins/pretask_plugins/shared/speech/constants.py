@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from pretask_plugins.methods.masked_speech.spectrogram import window_and_filters
+from pretask_plugins.shared.speech.spectrogram import window_and_filters
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]

@@ -75,7 +75,7 @@ def fft_size(window: int) -> int:
 def find_window_and_filters(rate: int, mels: int, window: int, hop: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return `window_and_filters`; what marks them as constants of a compiled step is imported by such a step alone."""
     if torch.compiler.is_compiling():
-        from pretask_plugins.methods.masked_speech.constants import constant_window_and_filters
+        from pretask_plugins.shared.speech.constants import constant_window_and_filters
 
         constants: tuple[Tensor, Tensor] = constant_window_and_filters(rate, mels, window, hop, device)
         return constants

@@ -30,8 +30,8 @@ from pretask import (
 from pretask.options import Interval, Seconds, Size, require_range
 from torch import Tensor
 
-from pretask_plugins.methods.masked_speech.spectrogram import MIN_STD, log_mel_frames
-from pretask_plugins.methods.masked_speech.split import count_frames_at
+from pretask_plugins.shared.speech.frames import count_frames_at
+from pretask_plugins.shared.speech.spectrogram import MIN_STD, log_mel_frames
 
 MAX_FIT_BATCHES = 64  # of the training part
 

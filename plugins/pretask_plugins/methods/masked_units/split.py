@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -32,9 +32,9 @@ from pretask.options import MAX_SIZE, DepthOrZero, Interval, Size
 from pretask.protocols import Encoder
 from torch import Tensor
 
-from pretask_plugins.methods.masked_speech.spans import copy_before, cover_spans
-from pretask_plugins.methods.masked_speech.split import SpeechMasking, count_frames, draw_spans, read_frames
 from pretask_plugins.shared.k_means import find_nearest, k_means
+from pretask_plugins.shared.speech.frames import SpeechMasking, count_frames, draw_spans, read_frames
+from pretask_plugins.shared.speech.spans import copy_before, cover_spans
 
 # What units are fitted to: some frames of each recording of at most so many batches of the training part.
 MAX_FIT_BATCHES = 32
@@ -60,6 +60,7 @@ class MaskUnits(SpeechMasking):
     Source: Hsu et al. 2021, sections II.A and II.B.
     """
 
+    name: ClassVar[str] = "masked-units"
     mask_ratio: Annotated[float, Interval(ge=1e-6, le=1)] = 0.8
     span: Size = 10
     units: Annotated[int, Interval(ge=2, le=MAX_SIZE)] = 100

@@ -1,0 +1,1 @@
+"""Speech: recordings as frames of a log-mel spectrogram, and spans of these."""
