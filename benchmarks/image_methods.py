@@ -120,7 +120,9 @@ class Workspace:
         """Measure the encoder as the backbone of a detector."""
         baselines = "random-init,supervised" if method.is_reference and seed == 0 else "random-init"
         boxes = {"on": "voc", "on.root": self.boxes, **DETECTOR}
-        self.run(method, seed, evaluate=("voc-detection",), baselines=baselines, **boxes)
+        for frozen in ("nothing", "all"):  # what a backbone knew is forgotten where it is trained further
+            trained = {"voc-detection.frozen": frozen}
+            self.run(method, seed, evaluate=("voc-detection",), baselines=baselines, **boxes, **trained)
 
 
 def main() -> None:
