@@ -58,9 +58,10 @@ def read_trainings(folder: Path) -> Counter[str]:
 
 
 def read_outcomes(folder: Path) -> dict[bytes, Mapping[str, Any]]:
-    """What every record of a sweep found, by its cell; each cell has one record."""
-    records, refused = read_all([folder / "runs" / "records"])
+    """What every complete record of a sweep found, by its cell; each cell has one. Refusals leave failed ones."""
+    every, refused = read_all([folder / "runs" / "records"])
     assert refused == []
+    records = [record for record in every if record.status == "complete"]
     found = {canonical_bytes(record.cell): outcome(record) for record in records}
     assert len(found) == len(records), "no cell was carried out twice"
     return found
