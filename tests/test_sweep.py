@@ -164,7 +164,8 @@ def test_an_edited_file_runs_exactly_the_cells_of_its_component_anew(tmp_path: P
 def test_a_cluster_that_loses_a_node_in_the_middle_writes_the_records_of_the_local_engine(
     whole: Path, tmp_path: Path
 ) -> None:
-    environment = {"PRETASK_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(GRID.parents[1])}
+    paths = os.pathsep.join(filter(None, [str(GRID.parents[1]), os.environ.get("PYTHONPATH")]))
+    environment = {"PRETASK_CACHE": str(tmp_path / "cache"), "PYTHONPATH": paths}
     words = ["-m", "killing.two_nodes", str(GRID), str(tmp_path / "runs"), str(CELLS // 3), "--measure-cpus", "0.5"]
     with (tmp_path / "said").open("wb") as said:
         process = subprocess.Popen(
