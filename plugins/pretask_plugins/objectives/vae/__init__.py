@@ -72,7 +72,7 @@ def pretask_components() -> Iterator[Component]:
         summary="Vector quantization: decode the target from entries of a codebook (van den Oord 2017).",
         source="van den Oord, Vinyals and Kavukcuoglu 2017; Razavi, van den Oord and Vinyals 2019",
         cites=("oord2017neural", "razavi2019generating"),
-        small={"levels": 2, "codebook_size": 8, "code_dim": 4, "channels": 8},
+        small={"levels": 2, "codebook_size": 8, "code_dim": 4, "channels": 32},
     )
     yield objective(
         "black-box",

@@ -62,7 +62,7 @@ class Quantizer(nn.Module):
             index: What they chose.
             priority: Drawn for every vector: those with the highest are candidates.
         """
-        flat, chosen = vectors.flatten(0, 1).float(), index.flatten()
+        flat, chosen = vectors.flatten(0, 1).to(self.sums.dtype), index.flatten()
         counts = torch.zeros_like(self.usage).index_add_(0, chosen, torch.ones_like(flat[:, 0]))
         sums = torch.zeros_like(self.sums).index_add_(0, chosen, flat)
         first = priority.flatten().topk(min(len(flat), len(self.codebook)))
@@ -98,7 +98,7 @@ def nearest_entry(vectors: Float[Tensor, "B N D"], codebook: Float[Tensor, "K D"
     [[0, 1]]
     """
     with full_precision(vectors.device):
-        products = vectors.float() @ codebook.T
+        products = vectors.to(codebook.dtype) @ codebook.T
         distance: Tensor = codebook.square().sum(1) - 2 * products  # the vector's own square is the same for all
         return distance.argmin(-1)
 

@@ -11,6 +11,7 @@ from pretask import (
     Draws,
     Features,
     FeatureSpec,
+    Incompatible,
     Loss,
     Size,
     Targets,
@@ -31,6 +32,9 @@ class Decoder(nn.Module):
         features: What the model offers.
         targets: The numbers of every patch.
         width: D of the decoder.
+
+    Raises:
+        Incompatible: The target has no grid.
     """
 
     def __init__(self, features: FeatureSpec, targets: TargetSpecs, /, *, width: Size = 64) -> None:
@@ -38,11 +42,12 @@ class Decoder(nn.Module):
         check_kinds("decoder", targets, {"values"})
         self.name, spec = take_only_target("decoder", targets)
         self.read = find_readout("decoder", self.name, features, spec)
-        self.enter = nn.Linear(self.read.width, width)
+        if not self.read.per_position:
+            raise Incompatible("decoder", "a target on a grid", f"'{self.name}' of one vector", "Use regression.")
+        self.enter, self.leave = nn.Linear(self.read.width, width), nn.Linear(width, spec.channels)
         self.mask = nn.Parameter(torch.randn(width) * 0.02) if features.skips_hidden else None
         self.place = nn.Parameter(torch.randn(features.positions, width) * 0.02)
         self.block = nn.TransformerEncoderLayer(width, 4, 4 * width, 0.0, "gelu", batch_first=True, norm_first=True)
-        self.leave = nn.Linear(width, spec.channels)
 
     def predict(self, features: Features, /) -> Mapping[str, Tensor]:
         """Return the numbers of every patch, (B, *grid, K)."""
@@ -54,5 +59,13 @@ class Decoder(nn.Module):
     def forward(self, features: Features, targets: Targets, draws: Draws, /) -> Loss:
         """Return the mean squared error of the hidden patches."""
         target = targets[self.name]
-        error = (self.predict(features)[self.name].float() - target.value).square().mean(-1)
-        return build_loss({self.name: weighted_mean(error, target.weight, target.denominator)}, {})
+        return build_loss(
+            {
+                self.name: weighted_mean(
+                    (self.predict(features)[self.name].float() - target.value).square().mean(-1),
+                    target.weight,
+                    target.denominator,
+                )
+            },
+            {},
+        )
