@@ -90,8 +90,9 @@ def list_imports(source: str) -> set[str]:
     return whole | {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
 
 
-# One trains the built-in transformer on codes, one measures codes by the built-in linear probe: copies import those.
-MADE_OF_OTHERS = {"pretask/code-prior@1", "pretask/latent-linear@1"}
+# The prior of vq-vae's folder trains the built-in transformer, and latent-linear is the built-in linear probe on codes:
+# their copies import those.
+MADE_OF_OTHERS = {"pretask/code-prior@1", "pretask/vq-vae@1", "pretask/latent-linear@1"}
 
 
 def test_no_copy_of_anything_built_in_imports_of_us_but_what_strangers_may() -> None:
