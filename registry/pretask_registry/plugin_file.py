@@ -8,9 +8,10 @@ import re
 import sys
 import traceback
 from hashlib import sha256
+from importlib.machinery import SourceFileLoader
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 
 from pluggy import PluginManager
 from pretask import PretaskError
@@ -73,13 +74,22 @@ def module_name(path: Path) -> str:
     return re.sub(r"\W", "_", path.stem)
 
 
+class FromSource(SourceFileLoader):
+    """Runs the source of a file, never bytecode: that of a file which was changed within a second is taken for new."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Compile the file as it is now."""
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
 def import_file(path: Path, name: str) -> ModuleType:
     """Run the module of a file anew; what lies beside it can be imported from it.
 
     Raises:
         InvalidFileName: It is no Python file, or something else that can be imported has its name.
     """
-    spec = spec_from_file_location(name, path)
+    is_python = path.suffix == ".py"
+    spec = spec_from_file_location(name, path, loader=FromSource(name, str(path)) if is_python else None)
     if spec is None or spec.loader is None:
         raise InvalidFileName(path.name, "to be a Python file", path.suffix or "no suffix", "Name it NAME.py.")
     other = find_origin(name)

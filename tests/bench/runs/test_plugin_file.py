@@ -1,6 +1,7 @@
 """`--plugin FILE`: an experiment in one file is run and recorded by its full ids, and becomes a package."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 from plugin_files import plugin_file
 from pretask_bench.cli.main import invoke, load_registry
+from pretask_registry.plugin_file import import_file
 
 Capture = pytest.CaptureFixture[str]
 SOURCE = """
@@ -67,6 +69,14 @@ def test_a_run_of_a_file_is_recorded_by_full_ids_and_a_changed_file_is_run_anew(
     assert changed["cell"]["split"]["id"] == "local/flip@1"
     assert changed["file"] != first["file"]
     assert changed["weights"] != first["weights"]
+
+
+def test_a_file_that_is_changed_within_a_second_is_run_as_it_is_now(tmp_path: Path) -> None:
+    path = tmp_path / "sketch.py"
+    for value in (1, 2):
+        path.write_text(f"value = {value}\n")
+        os.utime(path, (1e9, 1e9))
+        assert import_file(path, "sketch").value == value
 
 
 @pytest.mark.parametrize("before", [True, False])
