@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,10 @@ def test_a_run_of_a_file_is_recorded_by_full_ids_and_a_changed_file_is_run_anew(
     assert changed["weights"] != first["weights"]
 
 
-def test_a_file_that_is_changed_within_a_second_is_run_as_it_is_now(tmp_path: Path) -> None:
+def test_a_file_that_is_changed_within_a_second_is_run_as_it_is_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     path = tmp_path / "sketch.py"
     for value in (1, 2):
         path.write_text(f"value = {value}\n")
