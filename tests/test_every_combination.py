@@ -14,6 +14,7 @@ from pretask import Draws, Recipe
 from pretask.composition import compose
 from pretask_registry import Registry, Row, build, build_matrix, explain_trial
 from pretask_registry.canned import make_canned_samples
+from pretask_registry.conformance.material import split_numbered
 
 REGISTRY = Registry.load()
 ROWS = list(build_matrix(REGISTRY))
@@ -59,7 +60,8 @@ def train_one_step(row: Row) -> None:
     batch = next(samples.batches(8, torch.device("cpu"), partners))
     parameters = [*task.model.parameters(), *task.objective.parameters()]
     before = [parameter.detach().clone() for parameter in parameters]
-    loss = task.loss(batch, Draws(batch.index))
+    draws = Draws(batch.index)
+    loss = task.score(*split_numbered(task, batch, draws), draws)  # as training does
     loss.total.backward()
     assert loss.total.isfinite()
     assert loss.total.dtype is torch.float32

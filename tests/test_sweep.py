@@ -132,7 +132,7 @@ def test_a_further_evaluator_trains_nothing_and_a_changed_option_touches_its_cel
     cells = plan(whole, grid)
     changed = [cell for cell in cells if cell[-3] == "to run"]
     assert len(changed) == 4 * 2 * 3 * 2
-    assert {cell[-1] for cell in changed} == {"not recorded; others have model.hidden [8, 8] instead of [8, 9]"}
+    assert all("others have model.hidden [" in cell[-1] and cell[-1].endswith("of [8, 9]") for cell in changed)
     sweep(whole, grid=grid)
     assert read_trainings(whole).total() == TRAININGS + len(changed) // 2
 

@@ -64,8 +64,8 @@ def run(folder: Path, *words: str) -> "subprocess.Popen[bytes]":
 
 
 def only_record(folder: Path) -> Record:
-    """The one record of a folder."""
-    (record,) = read_all([folder / "runs" / "records"])[0]
+    """The one complete record of a folder."""
+    (record,) = (one for one in read_all([folder / "runs" / "records"])[0] if one.status == "complete")
     return record
 
 

