@@ -31,7 +31,7 @@ test: setup ## every test, warnings as errors
 test-all: .venv-all/ready ## what needs an extra, a compiler, many kills or a package installed anew
 	OMP_NUM_THREADS=1 .venv-all/bin/python -m pytest -q -n logical --dist worksteal -m exhaustive
 
-test-compiled: .venv-all/ready ## every preset of every task through the compiler: half an hour
+test-compiled: .venv-all/ready ## every preset of every task through the compiler, and every combination: half an hour
 	OMP_NUM_THREADS=1 .venv-all/bin/python -m pytest -q -m compiled
 
 speed: setup ## what steps, draws, features, data, commands and large stores cost, as ratios: an hour
