@@ -2,7 +2,8 @@
 
 torch.nn.SyncBatchNorm does the same on GPUs alone, and is another module; here the networks stay as they are, and their
 batch normalization computes its mean and variance over all ranks while it is trained. Two sums are exchanged forward
-and two backward; the second is of squared deviations from the mean of all, which loses no digits where that is large.
+and two backward: that of the values with their number, then that of squared deviations from the mean of all, which
+loses no digits where that is large.
 
 Source: Ioffe and Szegedy, ICML 2015 (batch normalization); Peng et al., CVPR 2018 (MegDet: across devices).
 Axes: B batch, C channels.
@@ -13,7 +14,9 @@ from contextlib import contextmanager
 from functools import partial
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
+
+from pretask.precision import upcast
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
 
@@ -42,9 +45,11 @@ def normalize(module: BatchNorm, inputs: Tensor) -> Tensor:
     if not module.training:
         return type(module).forward(module, inputs)
     axes = [axis for axis in range(inputs.ndim) if axis != 1]
-    values = inputs.float() if inputs.dtype in (torch.float16, torch.bfloat16) else inputs
-    count = sum_over_ranks(values.new_tensor([values.numel() / values.shape[1]]))
-    mean = sum_over_ranks(values.sum(axes)) / count
+    values = upcast(inputs)
+    own = values.new_tensor([values.numel() / values.shape[1]])
+    sums = sum_over_ranks(torch.cat([values.sum(axes), own]))
+    count = sums[-1:].detach()
+    mean = sums[:-1] / count
     centered = values - in_channels(mean, values)
     variance = sum_over_ranks(centered.square().sum(axes)) / count
     keep(module, mean.detach(), variance.detach() * count / (count - 1).clamp(min=1))
@@ -69,25 +74,9 @@ def in_channels(values: Tensor, like: Tensor) -> Tensor:
     return values.reshape(1, -1, *(1 for _ in range(like.ndim - 2)))
 
 
-class SumOverRanks(torch.autograd.Function):
-    """The sum over ranks, whose gradient is the sum of the gradients of all ranks."""
-
-    @staticmethod
-    def forward(context: torch.autograd.function.FunctionCtx, values: Tensor) -> Tensor:
-        """Return the sum."""
-        total = values.clone()
-        distributed.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(context: torch.autograd.function.FunctionCtx, gradient: Tensor) -> Tensor:
-        """Return the gradient of a rank's part."""
-        total = gradient.clone()
-        distributed.all_reduce(total)
-        return total
-
-
 def sum_over_ranks(values: Tensor) -> Tensor:
-    """Return the sum over all ranks of what each of them has."""
-    total: Tensor = SumOverRanks.apply(values)  # type: ignore[no-untyped-call]
+    """Return the sum over all ranks, whose gradient is the sum of the gradients of all."""
+    from torch.distributed.nn.functional import all_reduce  # not every build of torch has it
+
+    total: Tensor = all_reduce(values)  # type: ignore[no-untyped-call]
     return total

@@ -20,7 +20,7 @@ import normalized
 def test_a_rank_beside_one_with_the_same_samples_sees_the_batch_twice(
     shape: tuple[int, ...], momentum: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch.distributed, "all_reduce", lambda values: values.mul_(2))
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda values, **_: values.mul_(2))
     kinds = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d}
     generator = torch.Generator().manual_seed(0)
     whole = kinds[len(shape)](3, momentum=momentum).double()
