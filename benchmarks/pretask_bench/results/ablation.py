@@ -12,6 +12,7 @@ Source: Fisher 1935 (factorial experiments); Student 1908 (t interval); Holm 197
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, product
@@ -28,7 +29,6 @@ from pretask_bench.records.record import Record
 from pretask_bench.results.statistics import (
     Estimate,
     holm_correction,
-    mean_over_seeds,
     paired_difference,
     paired_t_test,
 )
@@ -57,21 +57,6 @@ class MeasuredRun:
     block: str
     seed: int
     value: float
-
-
-@dataclass(frozen=True)
-class LevelMean:
-    """The mean of a level over all contexts, with an interval over seeds.
-
-    Args:
-        level: As people read it.
-        estimate: Over seeds, of the mean over contexts.
-        runs: How many.
-    """
-
-    level: str
-    estimate: Estimate
-    runs: int
 
 
 @dataclass(frozen=True)
@@ -108,7 +93,6 @@ class Ablation:
         runs: How many records.
         seeds: Which.
         factors: Levels by factor, the most frequent first.
-        means: Of every level, by factor.
         main: Main effects, in the order of factors.
         interactions: Of two factors each, the largest first.
     """
@@ -119,7 +103,6 @@ class Ablation:
     runs: int
     seeds: tuple[int, ...]
     factors: Mapping[str, Sequence[str]]
-    means: Mapping[str, Sequence[LevelMean]]
     main: Sequence[Effect]
     interactions: Sequence[Effect]
 
@@ -155,7 +138,6 @@ def analyze_metric(records: Sequence[Record], evaluator: str, name: str) -> Abla
         len(runs),
         tuple(sorted({run.seed for run in runs})),
         factors,
-        {factor: [*level_means(runs, factor, levels)] for factor, levels in factors.items()},
         main,
         sorted(pairs, key=lambda effect: -abs(effect.estimate.value)),
     )
@@ -203,9 +185,7 @@ def find_factors(runs: Sequence[MeasuredRun]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for name in names:
         within = [run for run in runs if name in run.levels]
-        counts: dict[str, int] = {}
-        for run in within:
-            counts[run.levels[name]] = counts.get(run.levels[name], 0) + 1
+        counts = Counter(run.levels[name] for run in within)
         if 1 < len(counts) <= MAX_LEVELS and not follows_part(within, name):
             found[name] = sorted(counts, key=lambda level: (-counts[level], order_of(level)))
     return found
@@ -304,9 +284,7 @@ def match_contexts(sides: Sequence[Mapping[str, BySeed]]) -> tuple[list[str], li
     seeds_of = {
         context: frozenset(sides[0][context]).intersection(*(side[context] for side in sides[1:])) for context in common
     }
-    counts: dict[frozenset[int], int] = {}
-    for seeds in seeds_of.values():
-        counts[seeds] = counts.get(seeds, 0) + 1
+    counts = Counter(seeds_of.values())
     if not counts:
         return [], []
     chosen = max(counts, key=lambda seeds: (len(seeds) * counts[seeds], sorted(seeds)))
@@ -338,14 +316,3 @@ def correct(*groups: Sequence[Effect]) -> list[list[Effect]]:
         [effect if effect.p_value is None else replace(effect, corrected=next(corrected)) for effect in group]
         for group in groups
     ]
-
-
-def level_means(runs: Sequence[MeasuredRun], factor: str, levels: Sequence[str]) -> Iterator[LevelMean]:
-    """Yield the mean of every level of a factor, in the order of levels."""
-    for level in levels:
-        by_seed: dict[int, list[float]] = {}
-        for run in runs:
-            if run.levels.get(factor) == level:
-                by_seed.setdefault(run.seed, []).append(run.value)
-        means = [math.fsum(values) / len(values) for _, values in sorted(by_seed.items())]
-        yield LevelMean(level, mean_over_seeds(means), sum(map(len, by_seed.values())))

@@ -105,6 +105,9 @@ class Worker:
     partial: bytes = b""
 
 
+Tell = Callable[[Place, Ended], None]  # of how a run ended
+
+
 def ignore_end(place: Place, ended: Ended) -> None:
     """Do nothing about how a run ended."""
 
@@ -135,7 +138,7 @@ class Jobs:
     display: Display
     devices: Sequence[torch.device]
     memory: int
-    tell: Callable[[Place, Ended], None] = ignore_end
+    tell: Tell = ignore_end
     queue: deque[Place] = field(default_factory=deque)
     workers: list[Worker] = field(default_factory=list)
     ended: dict[Place, Ended] = field(default_factory=dict)

@@ -191,7 +191,8 @@ def start(registry: Registry, plan: Plan, context: RunContext) -> Started:
         prepared = prepare_run(plan, context.device, load_encoder_source(registry, plan, context.device))
     encoder = build_encoder_without_memory(prepared.split, prepared.build_model, prepared.train)
     context.take_memory(check_memory(encoder, prepared.train, plan.recipe, count_ranks(), context.device))
-    check_evaluators(prepared, context.device)
+    if own_rank() == 0:  # which alone measures, and reads what is measured on
+        check_evaluators(prepared, context.device)
     return Started(prepared, at, timer, read_given(registry, context.given, prepared), {})
 
 

@@ -9,7 +9,7 @@ Source: Moritz et al., OSDI 2018 (Ray).
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -24,12 +24,11 @@ from pretask_registry import Registry
 from pretask_bench.runs.bench import Ended, execute_plans, explain_end
 from pretask_bench.runs.context import Interrupted, RunContext
 from pretask_bench.runs.display import Display
-from pretask_bench.runs.jobs import Job, Place
+from pretask_bench.runs.jobs import Job, Place, Tell
 from pretask_bench.runs.plan import make_plan
 
 NODE_RETRIES = 5  # of a task whose process or host died
 WAIT_SECONDS = 1.0  # between two looks whether a signal came
-Tell = Callable[[Place, Ended], None]
 
 
 @dataclass(frozen=True)
@@ -94,14 +93,14 @@ class RayEngine:
             raise
 
     def submit(self, ray: Any, job: Job, context: RunContext) -> Any:
-        """Give a job to the cluster; return what its answer is asked by."""
+        """Give a job to the cluster; return what gives its answer."""
         settings = {"max_retries": NODE_RETRIES, "retry_exceptions": [Interrupted]}
         words = (self.files, job.planned, context, self.threads)
         before = None
         if self.train != self.measure:
-            before = ray.remote(**settings, **asked(self.train))(train_first).remote(*words)
+            before = ray.remote(**settings, **as_settings(self.train))(train_first).remote(*words)
         resources = self.measure if before is not None else self.train
-        return ray.remote(**settings, **asked(resources))(carry_out_job).remote(before, *words)
+        return ray.remote(**settings, **as_settings(resources))(carry_out_job).remote(before, *words)
 
     def report(self, job: Job, number: int, answer: Answer, display: Display, tell: Tell) -> None:
         """Show what was said of the runs of a job, and tell how each ended."""
@@ -112,7 +111,7 @@ class RayEngine:
             tell(Place(number, place), ended)
 
 
-def asked(resources: Resources) -> dict[str, float]:
+def as_settings(resources: Resources) -> dict[str, float]:
     """Return resources as Ray takes them."""
     return {"num_cpus": resources.cpus, "num_gpus": resources.gpus}
 

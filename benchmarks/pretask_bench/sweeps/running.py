@@ -6,7 +6,7 @@ the process that carries a cell out, reasons by the ledger. So a sweep that is k
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -19,12 +19,10 @@ from pretask_bench.records.encoders import INITIAL
 from pretask_bench.runs.bench import Ended
 from pretask_bench.runs.context import RunContext
 from pretask_bench.runs.display import Display
-from pretask_bench.runs.jobs import Job, Jobs, Place
+from pretask_bench.runs.jobs import Job, Jobs, Place, Tell
 from pretask_bench.sweeps.display import SweepDisplay
 from pretask_bench.sweeps.ledger import EndedCell, Ledger
 from pretask_bench.sweeps.planning import PlannedCell
-
-Tell = Callable[[Place, Ended], None]
 
 
 @runtime_checkable
