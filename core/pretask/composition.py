@@ -149,8 +149,12 @@ def encode_whole(split: SplitFn, model: Any, batch: Batch, layers: bool = False)
     """Return what an encoder is shown of undivided samples, and its features: of versions of a sample their mean."""
     with full_precision(batch.device):
         inputs = split.whole(batch)
-    features = encode_views(model, inputs, layers)
-    return inputs, average_views(features) if averages_views(split) else features
+    return inputs, join_versions(split, encode_views(model, inputs, layers))
+
+
+def join_versions(split: SplitFn, features: Features) -> Features:
+    """Return the mean features of the versions of a sample that a split's `whole` shows; others as they are."""
+    return average_views(features) if averages_views(split) else features
 
 
 def average_views(features: Features) -> Features:

@@ -22,6 +22,7 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float, UInt8
 from pretask import Batch, Features, PretaskError, Task
+from pretask.composition import encode_whole
 from pretask.pretext_score import evaluation_mode
 from torch import Tensor, nn
 
@@ -84,7 +85,7 @@ class Backbone(nn.Module):
         super().__init__()
         from torchvision.ops import FeaturePyramidNetwork
 
-        self.show, self.maps = task.split.whole, maps
+        self.split, self.maps = task.split, maps
         self.model = copy.deepcopy(task.model)
         widths = [read.width for read in maps]
         self.join = FeaturePyramidNetwork(widths, width) if joined else None
@@ -92,7 +93,7 @@ class Backbone(nn.Module):
 
     def forward(self, images: Float[Tensor, "B C H W"]) -> Mapping[str, Tensor]:
         """Return maps by name; images are of 0 to 255."""
-        features = self.model(self.show(Batch(images.round().to(torch.uint8))), layers=True)
+        _, features = encode_whole(self.split, self.model, Batch(images.round().to(torch.uint8)), layers=True)
         layers = features.layers or (features,)
         found = OrderedDict(
             (f"{number}", read_map(layers[read.layer]) / read.scale) for number, read in enumerate(self.maps)

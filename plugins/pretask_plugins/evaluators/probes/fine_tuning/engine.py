@@ -24,7 +24,7 @@ from typing import Annotated, Protocol, runtime_checkable
 import torch
 from jaxtyping import Bool, Float, Int
 from pretask import Batch, Choice, Features, Inputs, PretaskError, Recipe, Samples, Task
-from pretask.composition import seed_ambient, seed_randomness
+from pretask.composition import join_versions, seed_ambient, seed_randomness
 from pretask.options import (
     FractionAboveZero,
     FractionBelowOne,
@@ -277,7 +277,7 @@ class Trainer:
     def run(self, network: Network, batch: Batch) -> tuple[Tensor, Features, Inputs]:
         """Return what the head says, with the features it read and what the network was shown."""
         inputs = self.form.show(batch)
-        features = network.model(inputs)
+        features = join_versions(self.task.split, network.model(inputs))
         return network.head(self.form.read(features, batch)), features, inputs
 
     def fit(self, units: Int[Tensor, " U"], point: Point) -> Network:
@@ -309,7 +309,8 @@ class Trainer:
         with torch.no_grad():
             for some in torch.split(units[:SCALED_ON], max(1, self.batch // self.form.rows_per_unit)):
                 batch = samples.batch(self.rows(some), self.task.device)
-                vectors.append(self.form.scored(self.form.read(model(self.form.show(batch)), batch), batch).float())
+                features = join_versions(self.task.split, model(self.form.show(batch)))
+                vectors.append(self.form.scored(self.form.read(features, batch), batch).float())
         head = Head(require_finite(self.who, torch.cat(vectors)), self.form.outputs, self.options.dropout)
         auxiliary = None if self.options.frozen else self.auxiliary
         return Network(model, head, copy.deepcopy(auxiliary))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from pretask import (
+    Batch,
     Budget,
     Choice,
     Draws,
@@ -22,7 +23,9 @@ from pretask import (
     Samples,
     Task,
 )
+from pretask_plugins.evaluators.probes.fine_tuning.engine import Trainer
 from pretask_plugins.evaluators.probes.fine_tuning.fine_tune import FineTune
+from pretask_plugins.evaluators.probes.fine_tuning.forms import ClassForm
 from pretask_plugins.evaluators.probes.fine_tuning.rates import find_depths, group_weights
 from pretask_plugins.models.text.lstm import BiLstm
 from pretask_plugins.models.text.transformer import Transformer
@@ -144,3 +147,26 @@ def test_rates_epochs_and_labels_are_refused_where_they_are_none() -> None:
         measure(make_task(), FineTune(label="mood"))
     with pytest.raises(PretaskError, match="finite features to begin with"):
         measure(make_task(), FineTune(**QUICK), lambda part: replace(data(part), data=data(part).data / 0))
+
+
+class Thrice(Whole):
+    """Shows three versions of a sample."""
+
+    shows_versions = True
+
+    def whole(self, batch: Batch) -> Inputs:
+        shown = super().whole(batch)
+        return replace(shown, data=torch.cat([shown.data, shown.data + 1, shown.data - 1], 1))
+
+
+def test_the_head_reads_the_mean_of_the_versions_of_a_sample() -> None:
+    task, samples = replace(make_task(), split=Thrice()), data("train")
+    form = ClassForm(samples.labels["sign"].value, 2, task.split.whole)
+    trainer = Trainer("fine-tune", task, form, samples, FineTune(**QUICK), 0, 64)
+    network = trainer.build(samples, torch.arange(64))
+    batch = samples.batch(torch.arange(64), task.device)
+    said, features, shown = trainer.run(network, batch)
+    assert shown.data.shape[1] == 3
+    assert features.pooled["all"].shape == (64, 1, 8)
+    assert torch.allclose(features.pooled["all"], task.model(shown).pooled["all"].mean(1, keepdim=True))
+    assert said.shape == (64, 2)
