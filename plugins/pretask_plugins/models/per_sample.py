@@ -35,7 +35,7 @@ class PerSample(nn.Module):
 
     def allocate(self, samples: int, /) -> None:
         """Draw the vectors of so many samples, standard normal."""
-        self.table = nn.Parameter(torch.randn(samples, self.width))
+        self.table = nn.Parameter(nn.init.normal_(torch.empty(samples, self.width)))
 
     def features(self, spec: InputSpec, /) -> FeatureSpec:
         """Return one vector per sample, without positions."""

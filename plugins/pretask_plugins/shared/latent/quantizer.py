@@ -39,7 +39,7 @@ class Quantizer(nn.Module):
         self.codebook: Tensor
         self.usage: Tensor
         self.sums: Tensor
-        self.register_buffer("codebook", torch.randn(size, width))
+        self.register_buffer("codebook", nn.init.normal_(torch.empty(size, width)))
         self.register_buffer("usage", torch.zeros(size))
         self.register_buffer("sums", torch.zeros(size, width))
         self.noted: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []  # of the parts of this step

@@ -4,6 +4,7 @@ Axes: B batch, K codes of a sample; `...` a target's views and grid, C outputs p
 """
 
 from collections.abc import Mapping
+from math import prod
 
 import torch
 from jaxtyping import Float
@@ -77,10 +78,7 @@ class TargetLikelihoods(nn.Module):
 
 def count_positions(spec: TargetSpec) -> int:
     """Count the positions of a target, views included."""
-    count = spec.views or 1
-    for side in spec.grid:
-        count *= side
-    return count
+    return (spec.views or 1) * prod(spec.grid)
 
 
 def sum_over_targets(log_likelihoods: Mapping[str, Tensor]) -> Tensor:
