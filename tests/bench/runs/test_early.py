@@ -153,6 +153,17 @@ def test_a_model_that_refuses_samples_it_was_not_trained_on_trains_and_is_not_me
         ("vae", "code-prior", "code-prior needs an objective with a codebook"),
         ("vae", "multi-label", "multi-label needs labels of several classes for a sample"),
         ("vae", "tracking", "tracking needs clips of at least 3 frames with `masks`"),
+        ("vae", "voc-detection", "voc-detection needs"),
+        ("vae", "colorization", "the evaluator colorization needs a task that predicts color"),
+        ("causal-lm", "token-classification", "token-classification needs labeled data, one class per position"),
+        ("causal-lm", "regression", "regression needs labeled data"),
+        ("causal-lm", "multiple-choice", "multiple-choice needs labeled data"),
+        ("causal-lm", "question-answering", "question-answering needs data of questions about texts"),
+        ("causal-lm", "senses", "senses needs labeled data, one class per position"),
+        ("causal-lm", "edge-probe", "edge-probe needs"),
+        ("causal-lm", "posterior", "posterior needs an objective with latent variables"),
+        ("causal-lm", "interpolation", "interpolation needs an objective with latent variables"),
+        ("causal-lm", "density", "density needs an objective with latent variables"),
     ],
 )
 def test_what_an_evaluator_will_not_measure_is_said_before_a_step_is_taken(

@@ -98,7 +98,7 @@ def pretask_components() -> Iterator[Component]:
         metrics={
             "accuracy": Metric(FRACTION, higher_is_better=True),
             "balanced_accuracy": Metric(FRACTION, higher_is_better=True),
-            "majority": Metric(FRACTION),
+            "majority": Metric(FRACTION, trivial_for="accuracy", title="most frequent class"),
         },
         headline="accuracy",
         summary="Latent linear: linear probe on means of codes, beside as many principal components.",

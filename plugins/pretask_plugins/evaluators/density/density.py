@@ -45,6 +45,10 @@ class Density:
     gap_size: NonNegativeInt = 0
     gap_steps: Size = 300
 
+    def check(self, task: Task, data: Data, /) -> None:
+        """Raise PretaskError where the task's objective has no latent variables."""
+        require_latent_model("density", task)
+
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Figure]]:
         """Yield the bounds, their terms and pictures.
 

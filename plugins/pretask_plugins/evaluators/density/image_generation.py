@@ -49,6 +49,10 @@ class ImageGeneration:
     search_size: Size = 10_000
     encoder: str = ""
 
+    def check(self, task: Task, data: Data, /) -> None:
+        """Raise PretaskError where the task's objective has no latent variables."""
+        require_latent_model("image-generation", task)
+
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Figure]]:
         """Yield `frechet` and `kernel` of generated and, as `real.…`, of training images, both from test images;
         `nearest` and `real.nearest`; and pictures.

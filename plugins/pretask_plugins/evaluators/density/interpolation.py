@@ -27,7 +27,7 @@ from pretask.pretext_score import HELD_OUT_EPOCH, evaluation_mode
 from pretask.samples import source_of
 from torch import Tensor
 
-from pretask_plugins.evaluators.density.density import require_latent_model
+from pretask_plugins.evaluators.density.density import encode, require_latent_model
 from pretask_plugins.shared.grammar import JudgesGrammar, cut_at_end, edit_distance
 from pretask_plugins.shared.text_pages import decoder_of, draw_page
 
@@ -50,6 +50,10 @@ class Interpolation:
     num_points: Annotated[int, Interval(ge=2, le=MAX_SIZE)] = 8
     num_samples: Size = 1000
 
+    def check(self, task: Task, data: Data, /) -> None:
+        """Raise PretaskError where the task's objective has no latent variables."""
+        require_latent_model("interpolation", task)
+
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Figure]]:
         """Yield `similarity`, 1 less the edit distance of a test sentence and what its code is decoded to, as a
         fraction of the longer one; the distances in tokens and the fractions of different sentences of paths and
@@ -60,31 +64,12 @@ class Interpolation:
         """
         require_latent_model("interpolation", task)
         name, end = find_words(task), find_end(task)
-        count = min(self.num_paths, len(data("test")) // 2)
-        if not count:
-            raise PretaskError("interpolation", "at least 2 test sentences", f"{len(data('test'))}", "Use more data.")
-        batch = data("test").batch(torch.arange(2 * count), task.device)
         with evaluation_mode(task), torch.no_grad():
-            inputs, targets = task.apply_split(batch, Draws(batch.index, budget.seed, HELD_OUT_EPOCH))
-            ends = task.objective.posterior(task.model(inputs)).mean
-            codes = interpolate(ends[0::2], ends[1::2], self.num_points)
-            written = task.objective.draw_classes(codes.flatten(0, 1), name)
-            number = torch.arange(self.num_samples, device=task.device)
-            draws = Draws(number, budget.seed, HELD_OUT_EPOCH).branch("prior")
-            prior = draws.normal("code", task.objective.latent_dim)
-            drawn = task.objective.draw_classes(prior, name, Sampling(), draws)
-            likely = task.objective.draw_classes(prior, name)
-        paths = list(split_paths(as_sentences(written, end), self.num_points))
-        originals = as_sentences(hide_padding(targets[name].value, targets[name].weight), end)
-        yield (
-            "similarity",
-            fmean(
-                similarity(sentence, decoded)
-                for sentence, decoded in zip(originals, (path[side] for path in paths for side in (0, -1)), strict=True)
-            ),
-        )
+            originals, paths = self.write_paths(task, data, name, end, budget.seed)
+            samples = self.write_samples(task, name, end, budget.seed)
+        decoded = [path[side] for path in paths for side in (0, -1)]
+        yield "similarity", fmean(similarity(*pair) for pair in zip(originals, decoded, strict=True))
         yield from measure_paths(paths)
-        samples = {"prior": as_sentences(drawn, end), "prior_mode": as_sentences(likely, end)}
         for which, sentences in samples.items():
             yield f"{which}.distinct", fraction_distinct(sentences)
         judge = source_of(data)
@@ -99,6 +84,27 @@ class Interpolation:
         )
         lines = [read(sentence) for sentence in samples["prior"][:SHOWN_SAMPLES]]
         yield "prior samples", Figure(draw_page(lines), "Sentences drawn from the model: a code, then word by word.")
+
+    def write_paths(
+        self, task: Task, data: Data, name: str, end: int | None, seed: int
+    ) -> tuple[list[Sentence], list[list[Sentence]]]:
+        """Return test sentences, the two ends of every path next to each other, and the sentences along the paths."""
+        count = min(self.num_paths, len(data("test")) // 2)
+        if not count:
+            raise PretaskError("interpolation", "at least 2 test sentences", f"{len(data('test'))}", "Use more data.")
+        posterior, targets, _ = encode(task, data("test").batch(torch.arange(2 * count), task.device), seed)
+        codes = interpolate(posterior.mean[0::2], posterior.mean[1::2], self.num_points)
+        written = task.objective.draw_classes(codes.flatten(0, 1), name)
+        originals = as_sentences(hide_padding(targets[name].value, targets[name].weight), end)
+        return originals, list(split_paths(as_sentences(written, end), self.num_points))
+
+    def write_samples(self, task: Task, name: str, end: int | None, seed: int) -> dict[str, list[Sentence]]:
+        """Return sentences of codes from the prior: their words drawn, and the most likely ones."""
+        number = torch.arange(self.num_samples, device=task.device)
+        draws = Draws(number, seed, HELD_OUT_EPOCH).branch("prior")
+        code = draws.normal("code", task.objective.latent_dim)
+        drawn, likely = (task.objective.draw_classes(code, name, *how) for how in ((Sampling(), draws), ()))
+        return {"prior": as_sentences(drawn, end), "prior_mode": as_sentences(likely, end)}
 
 
 def find_words(task: Task) -> str:

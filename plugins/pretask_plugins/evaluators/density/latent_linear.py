@@ -25,9 +25,8 @@ from pretask_plugins.evaluators.probes.linear import LinearProbe
 from pretask_plugins.evaluators.probes.validation_split import (
     ProbeData,
     balanced_accuracy,
-    check_classes,
+    find_classes,
     keep_labeled,
-    label_name,
     majority,
     split_stratified,
 )
@@ -47,6 +46,11 @@ class LatentLinear:
 
     label: str = ""
     val_fraction: InnerFraction = 0.1
+
+    def check(self, task: Task, data: Data, /) -> None:
+        """Raise PretaskError where the objective has no latent variables, or there are no labels to probe."""
+        require_latent_model(WHO, task)
+        find_classes(WHO, data, self.label)
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Items]]:
         """Yield `accuracy` and `balanced_accuracy` of the code with its items, `pca.accuracy`, and `majority`.
@@ -70,11 +74,9 @@ class LatentLinear:
 
     def build(self, task: Task, data: Data, budget: Budget) -> ProbeData:
         """Return codes and principal components of both parts with their labels."""
+        name = find_classes(WHO, data, self.label)
         train, test = data("train"), data("test")
-        name = label_name(WHO, train, self.label)
-        label_name(WHO, test, name)
         labels = [part.labels[name].value for part in (train, test)]
-        check_classes(WHO, train, name, labels[0] >= 0)
         inputs = [read_inputs(task, part, budget) for part in (train, test)]
         axes = principal_axes(inputs[0], task.objective.latent_dim)
         features: list[LayerFeatures] = [

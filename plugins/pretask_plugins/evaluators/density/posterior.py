@@ -45,6 +45,10 @@ class PosteriorEvaluator:
     num_latents: Size = 4
     test_size: NonNegativeInt = 1000
 
+    def check(self, task: Task, data: Data, /) -> None:
+        """Raise PretaskError where the task's objective has no latent variables."""
+        require_latent_model("posterior", task)
+
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float]]:
         """Yield `mutual_information`, `kl` and `aggregate_kl`, in nats, `active_units`, and what bounds the first.
 

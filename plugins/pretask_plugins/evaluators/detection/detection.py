@@ -83,6 +83,10 @@ class VocDetection:
     warmup: FractionBelowOne = 0.1
     frozen: Literal["nothing", "norms", "all"] = "nothing"
 
+    def check(self, task: Task, data: Data, /) -> None:
+        """Raise PretaskError where the data have no boxes."""
+        require_boxes(data, "train"), require_boxes(data, "test")
+
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Yielded:
         """Yield `AP50` with its interval, `AP50_11_points`, `AP`, `recall` with items, and a picture.
 

@@ -35,15 +35,15 @@ class Moments:
 def draw_moments(task: Task, train: Samples, test: Samples, seed: int, queries: int, count: int) -> Figure | None:
     """Draw moments of test clips, each with the nearest moments of training clips; None where there are no moments."""
     index = Draws(torch.arange(queries), seed).branch("moments").integers("clip", 0, len(test))
-    asked = read_moments(task, test, index)
+    wanted = read_moments(task, test, index)
     found = read_moments(task, train, torch.arange(min(SEARCHED, len(train))))
-    if asked is None or found is None:
+    if wanted is None or found is None:
         return None
-    view = Draws(torch.arange(queries), seed).branch("moments").integers("view", 0, asked.views.shape[1])
+    view = Draws(torch.arange(queries), seed).branch("moments").integers("view", 0, wanted.views.shape[1])
     rows = torch.arange(queries)
-    clip, moment = find_moments(asked.vectors[rows, view], found.vectors, count)
+    clip, moment = find_moments(wanted.vectors[rows, view], found.vectors, count)
     pictures = [
-        torch.cat([asked.views[row, view[row]][None], found.views[clip[row], moment[row]]]) for row in range(queries)
+        torch.cat([wanted.views[row, view[row]][None], found.views[clip[row], moment[row]]]) for row in range(queries)
     ]
     shown = [(picture[:, :COLORS] * 255).round().clamp(0, 255).byte() for picture in pictures]
     caption = "Moments of held-out clips (left), and the moments of training clips whose features are nearest."

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from pretask_plugins.evaluators.probes.contexts import picture_contexts
 from pretask_plugins.evaluators.probes.tagging import split_sentences
-from pretask_plugins.evaluators.probes.validation_split import check_val_fraction, label_name
+from pretask_plugins.evaluators.probes.validation_split import check_val_fraction, common_label
 from pretask_plugins.shared.unit_vectors import to_unit_length
 
 WHO = "senses"
@@ -68,6 +68,15 @@ class Senses:
     val_fraction: InnerFraction = 0.1
     num_contexts: Size = 4
 
+    def check(self, task: Task, data: Data, /) -> None:
+        """Raise PretaskError where no positions have labels."""
+        self.find_label(data)
+
+    def find_label(self, data: Data) -> str:
+        """Return the name of the senses that both parts have."""
+        wanted = self.label or (SENSE if SENSE in data("train").labels else "")
+        return common_label(WHO, data, wanted, "position")
+
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[Finding]:
         """Yield `accuracy` with its items, `majority`, `within`, `between`, `ambiguous`, the layer, and contexts.
 
@@ -78,10 +87,8 @@ class Senses:
             PretaskError: No positions have labels, or the encoder keeps no positions.
         """
         check_val_fraction(WHO, self.val_fraction)
+        name = self.find_label(data)
         train_part, test_part = data("train"), data("test")
-        wanted = self.label or (SENSE if SENSE in train_part.labels else "")
-        name = label_name(WHO, train_part, wanted, "position")
-        label_name(WHO, test_part, name, "position")
         train, test = (find_occurrences(task, part, name, budget) for part in (train_part, test_part))
         if not len(train.words) or not len(test.words):
             got = f"{len(train.words)} to train on and {len(test.words)} to test on"

@@ -27,7 +27,7 @@ from pretask_plugins.evaluators.probes.validation_split import (
     LabeledFeatures,
     ProbeData,
     check_val_fraction,
-    label_name,
+    common_label,
 )
 
 
@@ -51,7 +51,7 @@ class Tagging:
 
     def check(self, task: Task, data: Data, /) -> None:
         """Raise PretaskError where there are no labels per position."""
-        find_tags(data, self.label)
+        common_label("tagging", data, self.label, "position")
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Items | Choice]]:
         """Yield what `linear` yields, and `lexical`.
@@ -59,7 +59,7 @@ class Tagging:
         Raises:
             PretaskError: There are no labels per position, too few of them, or the encoder does not keep positions.
         """
-        name = find_tags(data, self.label)
+        name = common_label("tagging", data, self.label, "position")
         train, test = data("train"), data("test")
         train = draw_sentences(train, name, self.max_positions, budget.seed)
         probe = self.build_probe_data(task, train, test, name, budget)
@@ -81,13 +81,6 @@ class Tagging:
             for samples, at, label in zip((train, test), where, labels, strict=True)
         ]
         return ProbeData(parts[0], parts[1], len(train.labels[name].names), validation)
-
-
-def find_tags(data: Data, label: str) -> str:
-    """Return the name of the labels per position to use, which both parts have."""
-    name = label_name("tagging", data("train"), label, "position")
-    label_name("tagging", data("test"), name, "position")
-    return name
 
 
 def draw_sentences(samples: Samples, name: str, max_positions: int, seed: int) -> Samples:

@@ -19,6 +19,8 @@ from torch import Tensor
 
 from pretask_plugins.evaluators.probes.moments import Rows
 
+Per = Literal["sample", "position"]  # what has a label of its own
+
 
 @dataclass(frozen=True)
 class LabeledRows:
@@ -166,7 +168,7 @@ def keep_labeled(features: LayerFeatures, labels: Tensor, keep: Tensor) -> Label
     return LabeledFeatures(features, labels[keep], keep.nonzero()[:, 0])
 
 
-def label_name(who: str, samples: Samples, label: str, per: Literal["sample", "position"] = "sample") -> str:
+def label_name(who: str, samples: Samples, label: str, per: Per = "sample") -> str:
     """Return the name of the labels to use; raise PretaskError where none fits, one per sample or position."""
     axes = 1 if per == "sample" else 2
     known = [name for name, labels in samples.labels.items() if labels.value.ndim == axes and not labels.multiple]
@@ -182,11 +184,16 @@ def label_name(who: str, samples: Samples, label: str, per: Literal["sample", "p
 
 def find_classes(who: str, data: Data, label: str) -> str:
     """Return the name of the labels to use, which both parts have; raise PretaskError where none allow a probe."""
-    train, test = data("train"), data("test")
-    name = label_name(who, train, label)
-    label_name(who, test, name)
+    name = common_label(who, data, label)
+    train = data("train")
     check_classes(who, train, name, train.labels[name].value >= 0)
     return name
+
+
+def common_label(who: str, data: Data, label: str, per: Per = "sample") -> str:
+    """Return the name of the labels to use, one per sample or position, which both parts have."""
+    name = label_name(who, data("train"), label, per)
+    return label_name(who, data("test"), name, per)
 
 
 def check_classes(who: str, samples: Samples, name: str, keep: Tensor) -> None:

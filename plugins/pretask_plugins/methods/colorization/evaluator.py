@@ -49,6 +49,12 @@ class Colorization:
     pictures: Size = 8
     classifier: str = ""
 
+    def check(self, task: Task, data: Data, /) -> None:
+        """Raise PretaskError where the task's split does not drop color, or there is no such classifier."""
+        require_drop_color(task)
+        if self.classifier:
+            load_classifier(self.classifier)
+
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Figure | Items]]:
         """Yield `auc`, `balanced_auc` (all colors count the same); `gray.…`, `mean_color.…`; `colorized`.
 
@@ -57,11 +63,7 @@ class Colorization:
         Raises:
             PretaskError: The task's split does not drop color, or there is no such classifier, or no labels for it.
         """
-        split, samples = task.split, data("test")
-        if not isinstance(split, DropColor):
-            raise PretaskError(
-                "the evaluator colorization", "a task that predicts color", task.name, "Choose the split colorization."
-            )
+        split, samples = require_drop_color(task), data("test")
         truth, predicted, importance = self.predict_places(task, split, samples, budget)
         mean = mean_color(split.prior) if split.prior else torch.zeros(2)
         for name, prediction in (("", predicted), ("gray.", torch.zeros(2)), ("mean_color.", mean)):
@@ -119,6 +121,15 @@ class Colorization:
         rows = [batch.data, colorize_images(batch.data, gray), colorize_images(batch.data, predicted)]
         caption = f"From above: the images, what was shown of them, the predicted colors (T = {self.temperature:g})."
         return Figure(encode_png(tile_rows(torch.stack(rows)).cpu().numpy()), caption)
+
+
+def require_drop_color(task: Task) -> DropColor:
+    """Return the task's split; raise PretaskError unless it drops color."""
+    if not isinstance(task.split, DropColor):
+        raise PretaskError(
+            "the evaluator colorization", "a task that predicts color", task.name, "Choose the split colorization."
+        )
+    return task.split
 
 
 def area_under_curve(error: Float[Tensor, "N 2"]) -> Float[Tensor, " N"]:

@@ -74,6 +74,10 @@ class EdgeProbe:
     val_fraction: InnerFraction = 0.1
     control: bool = True
 
+    def check(self, task: Task, data: Data, /) -> None:
+        """Raise PretaskError where there are no labeled spans."""
+        self.find_edges(data, "train"), self.find_edges(data, "test")
+
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Yielded:
         """Yield `f1`, the mean over tasks, and of every task what `probe_task` yields; then a picture of all.
 

@@ -19,7 +19,7 @@ from pretask_plugins.evaluators.probes.fine_tuning.engine import Trainer, Tuning
 from pretask_plugins.evaluators.probes.fine_tuning.fine_tune import Yielded
 from pretask_plugins.evaluators.probes.fine_tuning.forms import ChoiceForm, choose_right
 from pretask_plugins.evaluators.probes.fine_tuning.text_rows import LM_WEIGHT, find_language_loss, make_rows
-from pretask_plugins.evaluators.probes.validation_split import label_name
+from pretask_plugins.evaluators.probes.validation_split import common_label
 from pretask_plugins.shared.questions import OffersChoices
 
 WHO = "multiple-choice"
@@ -40,15 +40,18 @@ class MultipleChoice(Tuning):
     choices: NonNegativeInt = 0
     lm_weight: NonNegativeFloat = LM_WEIGHT
 
+    def check(self, task: Task, data: Data, /) -> None:
+        """Raise PretaskError where there are no labels."""
+        common_label(WHO, data, self.label)
+
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Yielded:
         """Yield `accuracy` (of questions), `chance` and items.
 
         Raises:
             PretaskError: The data does not say how many choices there are, has no labels, or too few questions.
         """
+        name = common_label(WHO, data, self.label)
         train, test = data("train"), data("test")
-        name = label_name(WHO, train, self.label)
-        label_name(WHO, test, name)
         count = self.choices or count_choices(data)
         right = train.labels[name].value == len(train.labels[name].names) - 1
         units = find_questions(right, count)

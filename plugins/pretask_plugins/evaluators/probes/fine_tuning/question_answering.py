@@ -50,17 +50,17 @@ class QuestionAnswering(Tuning):
 
     max_answer: PositiveInt = 30
 
+    def check(self, task: Task, data: Data, /) -> None:
+        """Raise PretaskError where the data asks no questions."""
+        require_questions(data)
+
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Yielded:
         """Yield `f1`, `exact_match`, `overlap_f1` and which questions were answered exactly.
 
         Raises:
             PretaskError: The data asks no questions, or the encoder does not keep positions.
         """
-        source, train, test = source_of(data), data("train"), data("test")
-        if not isinstance(source, AsksQuestions) or ANSWER not in train.labels:
-            raise PretaskError(
-                WHO, "data of questions about texts", "other data", "Use the data questions, which reads SQuAD's JSON."
-            )
+        source, train, test = require_questions(data), data("train"), data("test")
         questions, tested = (take_rows(source.questions(part), data(part)) for part in ("train", "test"))
         check_positions(WHO, task, train)
         rows = make_rows(WHO, task, train, in_pieces=True, keeps_positions=True)
@@ -74,6 +74,16 @@ class QuestionAnswering(Tuning):
         yield from yield_answer_metrics(answer(found, torch.arange(len(test)), tested, gives_none), tested)
         yield "train_labels", float(len(torch.unique(questions.rows)))
         yield from fitted.choices()
+
+
+def require_questions(data: Data) -> AsksQuestions:
+    """Return what asks the questions; raise PretaskError where the data asks none."""
+    source = source_of(data)
+    if not isinstance(source, AsksQuestions) or ANSWER not in data("train").labels:
+        raise PretaskError(
+            WHO, "data of questions about texts", "other data", "Use the data questions, which reads SQuAD's JSON."
+        )
+    return source
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,7 @@ from pretask_plugins.evaluators.probes.fine_tuning.forms import NumberForm
 from pretask_plugins.evaluators.probes.fine_tuning.overlap import measure_overlap
 from pretask_plugins.evaluators.probes.fine_tuning.text_rows import LM_WEIGHT, find_language_loss, make_rows
 from pretask_plugins.evaluators.probes.tagging import split_sentences
-from pretask_plugins.evaluators.probes.validation_split import label_name
+from pretask_plugins.evaluators.probes.validation_split import common_label
 from pretask_plugins.shared.correlation import pearson, spearman
 
 WHO = "regression"
@@ -45,15 +45,18 @@ class Regression(Tuning):
     lm_weight: NonNegativeFloat = LM_WEIGHT
     both_orders: bool = False
 
+    def check(self, task: Task, data: Data, /) -> None:
+        """Raise PretaskError where there are no labels."""
+        common_label(WHO, data, self.label)
+
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Yielded:
         """Yield `spearman`, `pearson` and `overlap_spearman`.
 
         Raises:
             PretaskError: The data is no text, or its labels are no numbers.
         """
+        name = common_label(WHO, data, self.label)
         train, test = data("train"), data("test")
-        name = label_name(WHO, train, self.label)
-        label_name(WHO, test, name)
         values, right = (read_values(samples.labels[name]) for samples in (train, test))
         units, tested = values.isfinite().nonzero()[:, 0], right.isfinite().nonzero()[:, 0]
         if len(units) < MIN_TEXTS or not len(tested):

@@ -22,7 +22,7 @@ from pretask_plugins.evaluators.probes.fine_tuning.fine_tune import Yielded
 from pretask_plugins.evaluators.probes.fine_tuning.forms import TagForm
 from pretask_plugins.evaluators.probes.fine_tuning.text_rows import make_rows
 from pretask_plugins.evaluators.probes.tagging import check_tags, split_sentences
-from pretask_plugins.evaluators.probes.validation_split import label_name
+from pretask_plugins.evaluators.probes.validation_split import common_label
 from pretask_plugins.shared.entities import Counts, count_spans, has_prefixes
 
 
@@ -36,15 +36,18 @@ class TokenClassification(Tuning):
 
     label: str = ""
 
+    def check(self, task: Task, data: Data, /) -> None:
+        """Raise PretaskError where there are no labels per position."""
+        common_label("token-classification", data, self.label, "position")
+
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Yielded:
         """Yield `f1`, `precision` and `recall` of spans, `accuracy`, `majority`, `lexical`, `lexical_f1` and items.
 
         Raises:
             PretaskError: There are no labels per position, too few of them, or the encoder does not keep positions.
         """
+        name = common_label("token-classification", data, self.label, "position")
         train, test = data("train"), data("test")
-        name = label_name("token-classification", train, self.label, "position")
-        label_name("token-classification", test, name, "position")
         labels, right, names = train.labels[name].value, test.labels[name].value, train.labels[name].names
         units = (labels >= 0).any(1).nonzero()[:, 0]
         validation = split_sentences((labels >= 0).any(1), self.val_fraction, budget.seed)[units]
