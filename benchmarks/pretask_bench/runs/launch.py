@@ -115,6 +115,9 @@ def end_all(processes: "Sequence[subprocess.Popen[bytes]]", rank: int, folder: P
     lines = (folder / f"{rank}").read_text(errors="replace").strip().splitlines()[-SHOWN_LINES:]
     for line in lines:
         print(f"rank {rank}: {line}", file=sys.stderr)
+    first = processes[0].poll() or 0
+    if first > 0:  # all refuse alike, and one of the others was seen to end before the first
+        return first
     if code in (exit_code(number) for number in BY_SCHEDULER):
         return int(code)
     raise PretaskError(

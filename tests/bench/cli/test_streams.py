@@ -11,7 +11,20 @@ from pretask_bench.results.tables import draw_table, show_rows
 from processes import Python, start_python
 
 MAIN = "from pretask_bench.cli.main import main; main({words!r})"
-RUN = ["run", "vae", "--preset", "small", "--data", "digits", "--samples", "256", "--baselines", "random-init"]
+RUN = [
+    "run",
+    "vae",
+    "--preset",
+    "small",
+    "--data",
+    "digits",
+    "--samples",
+    "256",
+    "--baselines",
+    "random-init",
+    "--threads",
+    "1",
+]
 CLOSED = "import os, sys; os.close(1); sys.stdout = None\n"
 FULL = "import os, sys; os.dup2(os.open('/dev/full', os.O_WRONLY), {stream})\n"
 HUNG_UP = "import os; ends = os.pipe(); os.close(ends[0]); os.dup2(ends[1], 1)\n"

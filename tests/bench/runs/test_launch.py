@@ -50,6 +50,11 @@ def test_the_code_of_the_first_process_is_that_of_the_command(first: str, code: 
     assert watch([start("sh", "-c", first), start("sh", "-c", first)], tmp_path) == code
 
 
+def test_where_all_refuse_it_does_not_matter_which_is_seen_to_end_first(tmp_path: Path) -> None:
+    (tmp_path / "1").write_text("")
+    assert watch([start("sh", "-c", "sleep 0.5; exit 2"), start("sh", "-c", "exit 2")], tmp_path) == 2
+
+
 def test_under_another_launcher_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(PretaskError, match="--devices needs one process; got 2 ranks"):
