@@ -151,7 +151,7 @@ def test_what_is_left_out_or_a_default_or_only_a_label_is_the_same_cell(facts: F
 def test_options_that_an_installed_part_does_not_have_are_faulted_and_others_said_to_be_unchecked(
     facts: Facts,
 ) -> None:
-    split = {"id": "pretask/relative-position@1", "options": {"patch": 24, "jitter": 2}}
+    split = {"id": "pretask/relative-position@2", "options": {"patch": 24, "jitter": 2}}
     sound = {"split": split, "model": {"id": "acme/deep@1", "options": {"anything": 1}}}
     honest = entrant(facts, cell={**sound, "objective": {"id": "pretask/cross-entropy@1", "options": {}}})
     junk: list[Change] = [

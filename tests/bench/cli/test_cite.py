@@ -51,7 +51,7 @@ def test_a_task_is_cited_with_its_parts_and_each_entry_once(capsys: pytest.Captu
     assert invoke(["cite", "relative-position"]) == 0
     printed = capsys.readouterr().out
     assert printed.count("@inproceedings{doersch2015unsupervised,") == 1
-    assert "% task pretask/relative-position@1, split pretask/relative-position@1\n" in printed
+    assert "% task pretask/relative-position@1, split pretask/relative-position@2\n" in printed
     assert "{good1952rational," in printed
 
 

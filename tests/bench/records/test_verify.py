@@ -131,6 +131,7 @@ def test_options_that_an_installed_part_does_not_have_are_a_fault_and_others_cou
     tmp_path: Path, honest: Facts
 ) -> None:
     honest["cell"]["objective"] = {"id": "acme/far@1", "options": {"anything": 1}}
+    honest["cell"]["split"]["id"] = "pretask/relative-position@2"
     put(tmp_path, honest)
     liar = put(tmp_path, changed(honest, lambda f: f["cell"]["split"]["options"].update(junk=1), other(cell__seed=3)))
     found = verify([tmp_path], Registry.load())

@@ -132,7 +132,7 @@ def test_a_run_writes_one_complete_record_with_random_init_and_raw_input_beside_
 
 def test_the_cell_holds_full_ids_and_every_option_with_its_default(ran: Ran) -> None:
     cell = ran.record.cell
-    assert cell.split.id == "pretask/relative-position@1"
+    assert cell.split.id == "pretask/relative-position@2"
     assert cell.split.options["standardize"] is True
     assert cell.recipe["warmup"] == 0.05
     assert set(cell.data.fingerprints) == {"train", "test"}

@@ -41,6 +41,7 @@ def pretask_components() -> Iterator[pretask.Component]:
         views=2,
         targets={"categories"},
         summary="Relative position: classify one of eight neighbors of a patch (Doersch 2015).",
+        version=2,  # 1 read whole images in all channels also where patches keep one
         source="Doersch, Gupta and Efros 2015",
         cites="doersch2015unsupervised",
         small=SMALL,
