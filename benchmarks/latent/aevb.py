@@ -16,12 +16,11 @@ from typing import Any
 
 import torch
 from pretask import Budget, Draws, Samples, Task
-from pretask.composition import compose
 from pretask.pretext_score import HELD_OUT_EPOCH
 from pretask.training import Visits, train
-from pretask_bench.runs.plan import make_plan
 from pretask_plugins.evaluators.density.density import Density
-from pretask_registry import Registry, build
+
+from benchmarks.latent.planned import plan_task
 
 DIMENSIONS = (3, 20, 200, 5, 10)
 LOOKS, LOOKED_AT = 8, 1000  # looks while it learns, images in each
@@ -43,23 +42,18 @@ def measure(root: str, dimensions: int, samples: int) -> dict[str, Any]:
         "recipe.samples": samples,
         "objective.latent_dim": dimensions,
     }
-    plan = make_plan(Registry.load(), "vae", parts={"data": "torchvision"}, settings=settings)
-    split, model, objective = (
-        build(plan.parts[part], plan.options_of(part)) for part in ("split", "model", "objective")
-    )
-    data = plan.build("data")
+    task, data = plan_task("vae", "torchvision", settings)
     learned, held_out = data("train"), data("test")
-    task = compose(learned.observed, split, model, objective, plan.recipe)
     curve: list[dict[str, float]] = []
 
     def look(step: int) -> None:
-        seen = step * plan.recipe.batch
+        seen = step * task.recipe.batch
         curve.append(
             {"samples": seen, "train": round(bound(task, learned), 2), "test": round(bound(task, held_out), 2)}
         )
 
     start = time.process_time()
-    train(task, learned, visits=Visits(plan.recipe.steps // LOOKS, look))
+    train(task, learned, visits=Visits(task.recipe.steps // LOOKS, look))
     spent = time.process_time() - start
     found = dict(Density(num_latents=NUM_LATENTS, test_size=TEST_SIZE)(task, data, Budget()))
     return {

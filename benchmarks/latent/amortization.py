@@ -19,14 +19,13 @@ from typing import Any
 
 import torch
 from pretask import Budget, Draws, Samples, Targets, Task
-from pretask.composition import compose
 from pretask.pretext_score import evaluation_mode
 from pretask.training import train
-from pretask_bench.runs.plan import make_plan
 from pretask_plugins.evaluators.density.density import best_posterior, bound, encode, take_first, weigh_codes
 from pretask_plugins.shared.latent.gaussian import Posterior, log_mean_exp
 from pretask_plugins.shared.latent.target_likelihoods import sum_over_targets
-from pretask_registry import Registry, build
+
+from benchmarks.latent.planned import plan_task
 
 RATES = {1: 0.05, 8: 0.1}  # of Adam, by codes of a step
 MAX_STEPS, EVERY, REPEATS = 200, 10, 20
@@ -37,14 +36,8 @@ NUM_WEIGHTED = 500  # codes for log p(x)
 def make_task(root: str, samples: int) -> tuple[Task, Any]:
     """Return the trained task and its data."""
     settings = {"data.name": "MNIST", "data.root": root, "recipe.samples": samples}
-    plan = make_plan(Registry.load(), "vae", preset="small", parts={"data": "torchvision"}, settings=settings)
-    split, model, objective = (
-        build(plan.parts[part], plan.options_of(part)) for part in ("split", "model", "objective")
-    )
-    data = plan.build("data")
-    part = data("train")
-    task = compose(part.observed, split, model, objective, plan.recipe)
-    train(task, part)
+    task, data = plan_task("vae", "torchvision", settings, "small")
+    train(task, data("train"))
     return task, data
 
 

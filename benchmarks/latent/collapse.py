@@ -15,15 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pretask import Budget, Task
-from pretask.composition import compose
+from pretask import Budget
 from pretask.training import Visits, train
-from pretask_bench.runs.plan import make_plan
 from pretask_plugins.data.text.toy_grammar import ToyGrammar
 from pretask_plugins.evaluators.density.density import Density
 from pretask_plugins.evaluators.density.interpolation import Interpolation
 from pretask_plugins.evaluators.density.posterior import PosteriorEvaluator
-from pretask_registry import Registry, build
+
+from benchmarks.latent.planned import plan_task
 
 EVERY = 50  # steps between two looks
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -37,20 +36,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-def make_task(settings: dict[str, Any], data: ToyGrammar, seed: int) -> Task:
-    """Return the task of a variant with its first weights."""
-    plan = make_plan(Registry.load(), "text-vae", preset="small", parts={"data": "toy-grammar"}, settings=settings)
-    split, model, objective = (
-        build(plan.parts[part], plan.options_of(part)) for part in ("split", "model", "objective")
-    )
-    observed = data("train").observed
-    return compose(observed, split.fit(observed, []), model, objective, plan.recipe, seed=seed)
-
-
 def measure(name: str, seed: int, size: int) -> dict[str, Any]:
     """Train one variant and return its curve and its numbers at the end."""
-    data = ToyGrammar(size=size, test_size=1024)
-    task, start = make_task(VARIANTS[name], data, seed), time.process_time()
+    settings = {"data.size": size, "data.test_size": 1024, **VARIANTS[name]}
+    task, data = plan_task("text-vae", "toy-grammar", settings, "small", seed)
+    assert isinstance(data, ToyGrammar)
+    start = time.process_time()
     curve: list[dict[str, float]] = []
 
     def look(step: int) -> None:
