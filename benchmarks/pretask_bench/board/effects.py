@@ -99,13 +99,30 @@ def level_name(text: str, y: float) -> Markup:
     return element("text", shorten(text, MAX_LETTERS), x=LEFT - 10, y=y + 4, class_="name", text_anchor="end")
 
 
+def shorten_together(levels: Sequence[str], letters: int) -> list[str]:
+    """Return levels cut so that so many letters have room for all of them and what stands between.
+
+    >>> shorten_together(["occluded-from-visible", "vit"], 22), shorten_together(["whole", "convnet"], 22)
+    (['occluded-from-v…', 'vit'], ['whole', 'convnet'])
+    """
+    room = letters - len(TIMES) * (len(levels) - 1)
+    short = sorted(levels, key=len)
+    for place, level in enumerate(short):
+        share = room // (len(short) - place)
+        if len(level) > share:
+            return [shorten(one, share) for one in levels]
+        room -= len(level)
+    return [*levels]
+
+
 def draw_effect(ablation: Ablation, effect: Effect, to_x: Axis, span: tuple[float, float], y: float) -> Markup:
     """Return the row of one effect: its level, its interval where it has one, and its difference."""
     name, estimate = TIMES.join(effect.levels), effect.estimate
+    short = TIMES.join(shorten_together(effect.levels, MAX_LETTERS))
     interval = format_difference_interval(estimate, ablation.metric)
     words = f"{TIMES.join(effect.factors)} {name} against {TIMES.join(effect.against)}: "
     words += format_difference(estimate.value, ablation.metric) + (f" ({interval})" if interval else "")
-    parts = [element("title", words), level_name(name, y)]
+    parts = [element("title", words), level_name(short, y)]
     if interval and estimate.low is not None and estimate.high is not None:
         ends = [to_x(min(max(end, span[0]), span[1])) for end in (estimate.low, estimate.high)]
         parts.append(element("line", x1=ends[0], x2=ends[1], y1=y, y2=y, class_="interval"))
