@@ -72,7 +72,8 @@ def plan_suite(
             those that a division names, or all installed ones.
         divisions: Only these; all when empty.
         seeds: How many, from 0; as many as the suite needs when left out.
-        given: What the suite leaves to its user, such as {"data.root": "photos"}.
+        given: What the suite leaves to its user, such as {"data.root": "photos"}; of one division alone
+            {"images.data.root": "photos"}.
         everything: All installed tasks, also where a division names some.
 
     Raises:
@@ -81,8 +82,7 @@ def plan_suite(
     check_names(suite, divisions)
     named_tasks = [registry.find("task", name) for name in tasks]
     chosen_divisions = [division for division in suite.file.division if not divisions or division.name in divisions]
-    for division in chosen_divisions:
-        check_given(suite, division, given or {})
+    check_given(suite, chosen_divisions, given or {})
     pairs = [
         (division, task)
         for division in chosen_divisions
@@ -90,7 +90,7 @@ def plan_suite(
     ]
     with_division = {task.id for division, task in pairs if is_for_division(registry, task, division)}
     return [
-        plan_task(registry, suite, division, task, seed, given or {})
+        plan_task(registry, suite, division, task, seed, given_to(division, given or {}))
         for division, task in pairs
         if is_for_division(registry, task, division) or (named_tasks and task.id not in with_division)
         for seed in range(suite.file.seeds if seeds is None else seeds)
@@ -112,12 +112,24 @@ def check_names(suite: Suite, divisions: Collection[str]) -> None:
             raise Unknown(f"{suite.id} has no division '{name}'. It has: {', '.join(known)}.")
 
 
-def check_given(suite: Suite, division: Division, given: Mapping[str, Any]) -> None:
-    """Raise Unknown where the suite needs something of its user, or fixes what its user set."""
-    needed = {*division.given_settings}
-    if missing := sorted(needed - {*given}):
-        raise Unknown(f"{suite.id} needs --set {missing[0]}=…; got none.")
-    if fixed := sorted({*given} - needed):
+def given_to(division: Division, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is given to a division: to it by name, as in `images.data.root`, or to all that leave it open."""
+    named = {name: f"{division.name}.{name}" for name in division.given_settings}
+    return {name: given[own if own in given else name] for name, own in named.items() if own in given or name in given}
+
+
+def check_given(suite: Suite, divisions: Sequence[Division], given: Mapping[str, Any]) -> None:
+    """Raise Unknown where divisions need something of the suite's user, or the suite fixes what its user set."""
+    of_all = {division.name: {*division.given_settings} for division in suite.file.division}
+    by_name = {f"{name}.{setting}" for name, settings in of_all.items() for setting in settings}
+    to_all = {setting for division in divisions for setting in division.given_settings}
+    for division in divisions:
+        if missing := sorted({*division.given_settings} - {*given_to(division, given)}):
+            raise Unknown(
+                f"{suite.id} needs --set {missing[0]}=…; got none for its division {division.name}. "
+                f"--set {division.name}.{missing[0]}=… gives it to that one alone; --division runs only some."
+            )
+    if fixed := sorted({*given} - to_all - by_name):
         raise Unknown(f"{suite.id} fixes what is measured; --set {fixed[0]} is not left open. Use pretask run.")
 
 

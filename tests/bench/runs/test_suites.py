@@ -159,6 +159,20 @@ def test_a_suite_asks_for_what_it_leaves_to_its_user(registry: Registry) -> None
     assert str(first.plan and first.plan.options_of("data")["root"]) == "album"
 
 
+def test_what_a_suite_leaves_open_may_differ_by_division(registry: Registry) -> None:
+    division = DIGITS | {"data": "folder", "given": ["root"], "tasks": {}}
+    file = SuiteFile.model_validate({"summary": "…", "seeds": 1, "division": [division, division | {"name": "scans"}]})
+    suite = Suite("acme/two@1", file, {one.name: fix_options(registry, one) for one in file.division})
+    given = {"data.root": "album", "scans.data.root": "archive"}
+    planned = plan_suite(registry, suite, tasks=["colorization"], given=given)
+    assert [str(one.plan and one.plan.options_of("data")["root"]) for one in planned] == ["album", "archive"]
+    with pytest.raises(Unknown, match=r"needs --set data\.root=…; got none for its division digits"):
+        plan_suite(registry, suite, given={"scans.data.root": "archive"})
+    plan_suite(registry, suite, divisions=["scans"], given={"scans.data.root": "archive"})
+    with pytest.raises(Unknown, match=r"fixes what is measured; --set scans\.data\.size"):
+        plan_suite(registry, suite, given=given | {"scans.data.size": 3})
+
+
 def test_a_file_that_is_no_suite_is_refused_by_name(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pretask_bench.runs.suites.tomllib.loads", lambda text: {"summary": "…", "seeds": 0})
     with pytest.raises(PretaskError, match=r"pretask/quick@2 needs a suite in quick-2\.toml"):
