@@ -73,6 +73,7 @@ def ranking_json(ranking: Ranking) -> Json:
         "data": ranking.competition.first.cell.data.id,
         "fingerprints": dict(ranking.competition.fingerprints),
         "samples": division.samples,
+        **({"budgets": dict(division.budgets)} if division.budgets else {}),
         "baselines": list(ranking.competition.baselines),
         "headline": division.headline.title,
         "fault": ranking.unranked_reason,

@@ -152,6 +152,7 @@ def division_json(division: "Division", fixed: "FixedOptions") -> dict[str, Any]
         "name": division.name,
         "modality": division.modality,
         "samples": division.samples,
+        "budgets": dict(division.budgets),
         "preset": division.preset,
         "measures": [measure.title for measure in division.measures],
         "run": list(division.run),

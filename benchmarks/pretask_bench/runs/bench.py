@@ -162,7 +162,7 @@ def plan_task(
             **fixed,
             **evaluator_settings(division),
             **given,
-            "recipe.samples": division.samples,
+            "recipe.samples": division.samples_of(task.id),
         },
         "evaluators": tuple(evaluators),
         "seed": seed,

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pretask_bench.records.canonical import as_plain
 from pretask_bench.records.cell import Cell
 from pretask_bench.records.encoders import REFERENCE_ENCODERS, ReferenceEncoder
+from pretask_bench.records.ids import short_name
 from pretask_bench.records.record import Record
 
 MAX_FILE_BYTES, MAX_DOTS = 1 << 18, 200  # of a file; of a line: each may nest a table, which takes quadratic time
@@ -61,6 +62,8 @@ class Division(SuiteModel):
         on: Name of the data to be measured on, where it is other data.
         given: Options of the data that whoever runs the suite sets, such as `root`; of the other data `on.root`.
         samples: How many samples are seen in training.
+        budgets: How many are seen by tasks whose samples are larger or smaller things, such as {"glove": 230000}, whose
+            samples are counts of two words.
         preset: The settings of a task that are taken, where it has them.
         settings: Options of data and evaluators, such as {"data.image_size": 32}.
         tasks: Further settings by task, such as {"relative-position": {"preset": "demo"}}, with evaluators that are run
@@ -80,6 +83,7 @@ class Division(SuiteModel):
     on: str = ""
     given: tuple[str, ...] = ()
     samples: Annotated[int, Field(ge=1)]
+    budgets: Mapping[str, Annotated[int, Field(ge=1)]] = {}
     preset: str = ""
     settings: Settings = {}
     tasks: Mapping[str, Settings] = {}
@@ -109,6 +113,10 @@ class Division(SuiteModel):
         """Return the options of one of the data, `data` or `on`, that whoever runs the suite gives."""
         pairs = (name.split(".", 1) for name in self.given_settings)
         return tuple(option for owner, option in pairs if owner == part)
+
+    def samples_of(self, task: str | None) -> int:
+        """Return how many samples a task sees, by its id; None is a free combination."""
+        return self.budgets.get(short_name(task), self.samples) if task is not None else self.samples
 
     def options_of(self, part: str) -> dict[str, Any]:
         """Return the options that are set of the data or of an evaluator."""
@@ -192,8 +200,8 @@ def find_difference(division: Division, fixed: FixedOptions, cell: Cell) -> str 
         return "its split was fitted with an encoder of another run, whose samples are not counted"
     if cell.begun_with is not None:
         return "its model began with weights of elsewhere, whose samples are not counted"
-    if cell.recipe.get("samples") != division.samples:
-        return f"it saw {cell.recipe.get('samples')} samples, not {division.samples}"
+    if cell.recipe.get("samples") != (samples := division.samples_of(cell.task)):
+        return f"it saw {cell.recipe.get('samples')} samples, not {samples}"
     for evaluator, wanted in fixed.evaluators.items():
         if evaluator not in cell.evaluators:
             return f"{evaluator} did not measure it"

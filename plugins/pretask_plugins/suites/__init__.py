@@ -32,3 +32,8 @@ def pretask_components() -> Iterator[Component]:
         "pretask_plugins.suites:glue.toml",
         summary="GLUE's nine tasks by fine-tuning, from your own corpus; official metrics on dev.",
     )
+    yield suite(
+        "lecture",
+        "pretask_plugins.suites:lecture.toml",
+        summary="The tasks of a lecture on self-supervision, on photographs, digits, books, clips and speech.",
+    )

@@ -91,12 +91,20 @@ def test_what_a_run_under_the_suite_records_enters_it(registry: Registry, entere
     assert {row.encoder for row in entered.results} == {"trained", "random-init", "raw-input", "supervised"}
 
 
+def test_a_task_may_have_a_budget_of_its_own(registry: Registry, entered: Record) -> None:
+    suite = suite_of(registry, samples=512, budgets={"vae": 256})
+    assert suite.explain_exclusion(suite.file.division[0], entered) is None
+    (planned,) = plan_suite(registry, suite, tasks=["vae"])
+    assert planned.plan is not None and planned.plan.recipe.samples == 256
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
         ({"data": "shapes"}, "learned from pretask/digits@1"),
         ({"settings": {"data.seed": 1}, "data": "shapes"}, "learned from"),
         ({"samples": 512}, "saw 256 samples, not 512"),
+        ({"budgets": {"vae": 300}}, "saw 256 samples, not 300"),
         (
             {"settings": {"linear.val_fraction": 0.2}},
             "linear@1 was set to val_fraction=0.1, and the suite's is val_fraction=0.2",

@@ -12,7 +12,8 @@ Differs: each image gives one seed, and every step a new copy of it, where the p
 each before training. Saturation and value have powers, factors and summands of their own. The mean pixel is not
 subtracted: models normalize their own input. Seeds lie on a grid of an eighth of a patch. The network is any image
 model. `exemplar-pair` shows two copies at once, and predicts which belong together, which needs no class per image and
-so scales to any number of them (Dosovitskiy's classes seen as Chen et al. 2020 see them). Axes: B batch, V views, C
+so scales to any number of them (Dosovitskiy's classes seen as Chen et al. 2020 see them): the task of that name, whose
+transformations are these and not SimCLR's, and which is optimized by AdamW instead of LARS. Axes: B batch, V views, C
 channels, H W image, P patch side.
 """
 
@@ -26,7 +27,7 @@ CITES = "dosovitskiy2014discriminative"
 
 @pretask.hookimpl
 def pretask_components() -> Iterator[pretask.Component]:
-    """Declare the splits and the task."""
+    """Declare the splits and the tasks."""
     yield pretask.split(
         "exemplar",
         "pretask_plugins.methods.exemplar.split:TransformSeed",
@@ -72,4 +73,28 @@ def pretask_components() -> Iterator[pretask.Component]:
         summary="Exemplar networks (Dosovitskiy 2014): every image a class, patches of 32 pixels.",
         source=SOURCE,
         cites=CITES,
+    )
+    yield pretask.task(
+        "exemplar-pair",
+        split="exemplar-pair",
+        objective="info-nce",
+        model="timm",
+        options={"model.name": "resnet50", "split.patch": 32, "objective.hidden": (2048,)},
+        recipe={"optimizer": "adamw", "lr": 1e-3, "weight_decay": 0.05, "batch": 512, "samples": 100_000_000},
+        presets={
+            "small": {  # learns in two minutes on two cores
+                "data": "shapes",
+                "data.size": 2048,
+                "model": "convnet",
+                "model.width": 16,
+                "split.patch": 24,
+                "objective.hidden": (128,),
+                "recipe.lr": 2e-3,
+                "recipe.batch": 128,
+                "recipe.samples": 40_000,
+            },
+        },
+        summary="SimCLR on exemplars (Chen 2020): which two transformed patches are of one image.",
+        source="Chen, Kornblith, Norouzi and Hinton, ICML 2020; transformations of Dosovitskiy 2014",
+        cites=("chen2020simple", CITES),
     )
