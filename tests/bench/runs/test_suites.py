@@ -52,7 +52,7 @@ def entered(registry: Registry, folder: Path) -> Record:
     return outcome.record
 
 
-@pytest.mark.parametrize("name", ["pretask/quick@1", "quick", "photos"])
+@pytest.mark.parametrize("name", ["pretask/quick@1", "quick", "photos", "lecture"])
 def test_the_built_in_suites_fix_data_and_evaluators_that_are_installed(registry: Registry, name: str) -> None:
     suite = read_suite(registry, name)
     assert all(suite.fixed[division.name].evaluators for division in suite.file.division)
