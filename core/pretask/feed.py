@@ -15,6 +15,7 @@ from pretask.composition import Task
 from pretask.order import draw_batch
 from pretask.protocols import count_partners
 from pretask.samples import Samples
+from pretask.unread_rows import UnreadRows
 from pretask.values import Batch, iterate_tensors
 
 Epoch = int | Tensor  # of all samples of a batch, or (B,) of each
@@ -59,7 +60,7 @@ class Feed:
     def iterate_batches(self, first: int, last: int) -> Generator[Batches, None, None]:
         """Yield the batches of the steps first … last - 1."""
         small = self.unread or self.samples.data[:1].nbytes * self.size < MIN_BYTES_ASIDE
-        if self.device.type == "cpu" and small:
+        if self.device.type == "cpu" and small and not isinstance(self.samples.data, UnreadRows):
             yield from map(self.fetch, range(first, last))
             return
         with ThreadPoolExecutor(1) as loader:

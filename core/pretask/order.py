@@ -4,7 +4,8 @@ Position p of the endless stream is in epoch p // N, at place p % N of that epoc
 
 Up to four million samples, an order is one permutation of all. Of more, whose rows are more than memory holds, blocks
 of rows that lie together are permuted, and then the rows of every so many blocks, a window: what is held is the order
-of one window, and what is read at a time lies in its blocks.
+of one window, and what is read at a time lies in its blocks. Samples that are cheaper to read where they lie together,
+as in tar files, say so by a block of their own (`Samples.block`), and are shuffled in windows however few they are.
 
 Axes: B batch, N samples, W samples of a window.
 """
@@ -21,8 +22,8 @@ from pretask.values import Batch
 
 CPU = torch.device("cpu")
 MAX_WHOLE = 1 << 22  # samples of which an order is one permutation, at most: 32 MiB of it
-BLOCK = 1 << 13  # samples that lie together
-WINDOW = 1 << 7  # blocks whose samples are permuted together, a million samples
+BLOCK = 1 << 13  # samples that lie together, where they do not say so themselves
+WINDOW = 1 << 7  # blocks whose samples are permuted together, a million samples of such a block
 
 
 @lru_cache(maxsize=4)
@@ -34,7 +35,7 @@ def epoch_order(seed: int, epoch: int, count: int, device: torch.device = CPU) -
 
 
 def positions(
-    seed: int, start: int, size: int, count: int, device: torch.device = CPU
+    seed: int, start: int, size: int, count: int, device: torch.device = CPU, block: int = 0
 ) -> tuple[Int[Tensor, " B"], int | Int[Tensor, " B"]]:
     """Return the samples at the stream's positions start … start + size - 1, and their epoch.
 
@@ -43,24 +44,27 @@ def positions(
     first, last = start // count, (start + size - 1) // count
     if first == last:
         place = start - first * count
-        return take_order(seed, first, count, place, place + size, device), first
+        return take_order(seed, first, count, place, place + size, device, block), first
     epochs = range(first, last + 1)
     bounds = [(max(start - epoch * count, 0), min(start + size - epoch * count, count)) for epoch in epochs]
     parts = [
-        take_order(seed, epoch, count, low, high, device) for epoch, (low, high) in zip(epochs, bounds, strict=True)
+        take_order(seed, epoch, count, low, high, device, block)
+        for epoch, (low, high) in zip(epochs, bounds, strict=True)
     ]
     lengths = torch.tensor([high - low for low, high in bounds])
     return torch.cat(parts), torch.arange(first, last + 1).repeat_interleave(lengths).to(device)
 
 
-def take_order(seed: int, epoch: int, count: int, low: int, high: int, device: torch.device = CPU) -> Int[Tensor, " B"]:
-    """Return the places low … high - 1 of an epoch's order; of many samples, window by window."""
-    if count <= MAX_WHOLE:
+def take_order(
+    seed: int, epoch: int, count: int, low: int, high: int, device: torch.device = CPU, block: int = 0
+) -> Int[Tensor, " B"]:
+    """Return the places low … high - 1 of an epoch's order; of many samples, or of those in blocks, by windows."""
+    if not block and count <= MAX_WHOLE:
         return epoch_order(seed, epoch, count, device)[low:high]
-    size = BLOCK * WINDOW
+    size = (block or BLOCK) * WINDOW
     parts = []
     for number in range(max(low // size, 0), -(-count // size)):
-        begin, order = window_order(seed, epoch, count, number, device)
+        begin, order = window_order(seed, epoch, count, number, block or BLOCK, device)
         if begin >= high:
             break
         parts.append(order[max(low - begin, 0) : max(high - begin, 0)])
@@ -69,26 +73,26 @@ def take_order(seed: int, epoch: int, count: int, low: int, high: int, device: t
 
 @lru_cache(maxsize=4)
 def window_order(
-    seed: int, epoch: int, count: int, number: int, device: torch.device = CPU
+    seed: int, epoch: int, count: int, number: int, block: int, device: torch.device = CPU
 ) -> tuple[int, Int[Tensor, " W"]]:
     """Draw the order of one window of an epoch; return the place where it begins, and the numbers of its samples."""
-    blocks = -(-count // BLOCK)
+    blocks = -(-count // block)
     order = Draws(torch.arange(blocks), seed, epoch).branch("order").bits("block", 1)[:, 0].argsort(stable=True)
     own = order[number * WINDOW : (number + 1) * WINDOW]
-    samples = (own[:, None] * BLOCK + torch.arange(BLOCK)).flatten()
+    samples = (own[:, None] * block + torch.arange(block)).flatten()
     samples = samples[samples < count]  # the last block of all may be smaller
     place = Draws(samples, seed, epoch).branch("order").bits("place", 1)[:, 0].argsort(stable=True)
-    missing = blocks * BLOCK - count if blocks - 1 in order[: number * WINDOW] else 0
-    return number * WINDOW * BLOCK - missing, samples[place].to(device)
+    missing = blocks * block - count if blocks - 1 in order[: number * WINDOW] else 0
+    return number * WINDOW * block - missing, samples[place].to(device)
 
 
-def shown_samples(seed: int, count: int, total: int) -> Int[Tensor, " S"] | None:
+def shown_samples(seed: int, count: int, total: int, block: int = 0) -> Int[Tensor, " S"] | None:
     """Return the numbers of the samples at the first `count` positions of the stream, ascending; None for all.
 
     >>> shown_samples(0, 3, 5).tolist() == epoch_order(0, 0, 5)[:3].sort().values.tolist()
     True
     """
-    return None if count >= total else take_order(seed, 0, total, 0, count).sort().values
+    return None if count >= total else take_order(seed, 0, total, 0, count, block=block).sort().values
 
 
 def draw_batch(
@@ -111,7 +115,7 @@ def draw_batch(
         partners: Other samples for each.
         unread: Whether frames of clips are read when they are asked for only; the data must lie on the device.
     """
-    index, epoch = positions(seed, start, size, len(samples), samples.data.device)
+    index, epoch = positions(seed, start, size, len(samples), samples.data.device, samples.block)
     epoch = epoch if isinstance(epoch, int) else move_tensor(epoch, device)
     if unread:
         return samples.batch_unread(index), epoch

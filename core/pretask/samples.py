@@ -15,6 +15,7 @@ from pretask.errors import PretaskError
 from pretask.protocols import Data
 from pretask.specs import Observed
 from pretask.unread_clips import UnreadClips
+from pretask.unread_rows import UnreadRows, read_all
 from pretask.values import Batch
 
 FITS = 0.5  # fraction of a device's free memory that resident data may take
@@ -42,11 +43,13 @@ class Samples:
 
     Args:
         observed: What a sample is.
-        data: All samples; in memory, mapped from a file, or on a device. Tokens may be of any type of whole numbers,
-            such as int16; `take` and batches give them as int64.
+        data: All samples; in memory, mapped from a file, on a device, or read when they are asked for (UnreadRows).
+            Tokens may be of any type of whole numbers, such as int16; `take` and batches give them as int64.
         labels: By name; the first one is what a probe uses unless another is named.
         present: False where a position is padding.
         fingerprint: Hash of the content, data and labels.
+        block: How many samples lie together, where those that lie together are cheaper to read: an epoch is then
+            shuffled in windows of such blocks (order.py). 0 where it does not matter.
     """
 
     observed: Observed
@@ -54,13 +57,17 @@ class Samples:
     labels: Mapping[str, Labels] = field(default_factory=dict)
     present: Bool[Tensor, "N ..."] | None = None
     fingerprint: str = ""
+    block: int = 0
 
     def __len__(self) -> int:
         return len(self.data)
 
     def resident(self, device: torch.device) -> "Samples":
-        """Return the same samples on the device, where they fit into half of its free memory; else these."""
-        if device.type == "cpu" or device == self.data.device:
+        """Return the same samples on the device, where they fit into half of its free memory; else these.
+
+        What is read when it is asked for is left so.
+        """
+        if device.type == "cpu" or device == self.data.device or isinstance(self.data, UnreadRows):
             return self
         if device.type == "cuda" and self.data.nbytes > FITS * torch.cuda.mem_get_info(device)[0]:
             return self
@@ -82,7 +89,7 @@ class Samples:
 
     def take(self, selected: int | slice | Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
         """Return the data of some samples, as a split is given it."""
-        return self.widen(self.data[selected])
+        return self.widen(read_all(self.data[selected]))
 
     def widen(self, rows: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
         """Return tokens as int64, which models look up; other data as it is."""

@@ -189,12 +189,26 @@ def test_the_order_of_more_samples_than_memory_holds_is_shuffled_window_by_windo
     window_order.cache_clear()
 
 
+def test_samples_that_lie_together_are_shuffled_in_windows_of_their_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(order, "WINDOW", 3)
+    window_order.cache_clear()
+    index, _ = positions(3, 0, 24, 24, block=4)
+    assert torch.equal(index.sort().values, torch.arange(24))
+    assert [len((window // 4).unique()) for window in torch.split(index, 12)] == [3, 3]
+    assert not torch.equal(index, positions(3, 24, 24, 24, block=4)[0])
+    assert torch.equal(torch.cat([positions(3, start, 8, 24, block=4)[0] for start in (0, 8, 16)]), index)
+    shown = shown_samples(3, 10, 24, block=4)
+    assert shown is not None
+    assert shown.tolist() == sorted(index[:10].tolist())
+    window_order.cache_clear()
+
+
 def test_a_batch_of_a_billion_samples_needs_the_order_of_one_window() -> None:
     index, epoch = positions(0, 5 * 10**8, 64, 10**9)
     assert epoch == 0
     assert len(index.unique()) == 64
     assert 0 <= int(index.min()) <= int(index.max()) < 10**9
-    assert len(window_order(0, 0, 10**9, 500)[1]) == order.BLOCK * order.WINDOW
+    assert len(window_order(0, 0, 10**9, 500, order.BLOCK)[1]) == order.BLOCK * order.WINDOW
     window_order.cache_clear()
 
 

@@ -104,7 +104,7 @@ def score_pretext(prepared: PreparedRun, task: Task, context: RunContext) -> Pre
     """Score the task on held-out samples, beside chance and trivial predictors fitted on the samples it was shown."""
     held_out = held_out_samples(prepared)
     recipe, total = prepared.plan.recipe, len(prepared.train)
-    shown = shown_samples(prepared.plan.seed, recipe.steps * recipe.batch, total)
+    shown = shown_samples(prepared.plan.seed, recipe.steps * recipe.batch, total, prepared.train.block)
     score = score_held_out(task, held_out)
     references = score_references(
         task, prepared.train, held_out, shown=shown
