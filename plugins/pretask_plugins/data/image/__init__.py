@@ -1,6 +1,7 @@
 """Image data: what can be looked at without writing a loader.
 
-`digits` and `shapes` need no files. `folder` and `torchvision` decode what they find once, into a memory-mapped cache.
+`digits` and `shapes` need no files. `folder` and `torchvision` decode what they find once, into a memory-mapped cache;
+`webdataset` keeps nothing but where samples lie.
 Axes: see the modules.
 """
 
@@ -17,6 +18,14 @@ def pretask_components() -> Iterator[Component]:
         "pretask_plugins.data.image.folder:Folder",
         modality="image",
         summary="Your own images: root/train/CLASS/*.jpg or root/CLASS/*.jpg, also in tar files.",
+    )
+    yield data(
+        "webdataset",
+        "pretask_plugins.data.image.webdataset:WebDataset",
+        modality="image",
+        summary="Images in tar shards (train-000000.tar …), decoded while they are trained on.",
+        source="Aizman, Maltby and Breuel 2019 (the layout)",
+        cites="aizman2019high",
     )
     yield data(
         "torchvision",

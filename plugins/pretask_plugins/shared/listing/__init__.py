@@ -24,6 +24,7 @@ from pretask_plugins.shared.listing.listing import (
     sort_into_parts,
 )
 from pretask_plugins.shared.listing.names import natural_key, printable_name
+from pretask_plugins.shared.listing.shards import ShardIndex, index_shards
 from pretask_plugins.shared.listing.tables import TableTree, is_table, list_any, open_tree
 
 __all__ = [
@@ -31,10 +32,12 @@ __all__ = [
     "Item",
     "Leftovers",
     "Listing",
+    "ShardIndex",
     "TableTree",
     "build_listing",
     "check_classes",
     "check_counts",
+    "index_shards",
     "is_table",
     "label_by_sidecars",
     "list_any",

@@ -268,7 +268,12 @@ def sample_key(name: str) -> str:
 
 def read_sidecar(tree: FileTree, name: str) -> str:
     """Read the class that a sidecar says, as text; empty where one in JSON says none."""
-    text = tree.read(name).decode(errors="replace").strip()
+    return parse_sidecar(name, tree.read(name))
+
+
+def parse_sidecar(name: str, written: bytes) -> str:
+    """Return the class that the content of a sidecar says, as text; empty where one in JSON says none."""
+    text = written.decode(errors="replace").strip()
     if not name.lower().endswith(".json"):
         return text
     try:
