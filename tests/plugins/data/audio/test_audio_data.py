@@ -11,7 +11,10 @@ import pytest
 import soundfile
 import torch
 from pretask import PretaskError
+from pretask.cache import fingerprint
 from pretask.preparation.resampling import ROLLOFF, ZEROS, filter_in_chunks, resample_wave
+from pretask.unread_rows import UnreadRows
+from pretask_plugins.data.audio import waves
 from pretask_plugins.data.audio.audio_folder import AudioFolder
 from pretask_plugins.data.audio.recordings import check_whole, read_wave
 from pretask_plugins.data.audio.tones import WORDS, Tones
@@ -57,6 +60,28 @@ def test_files_are_read_as_they_sound_and_padding_is_told(tmp_path: Path) -> Non
     assert train.present is not None
     assert train.present.sum(1).tolist() == [3200] * 12
     assert float(train.data[:, 3200:].abs().sum()) == 0
+
+
+def test_a_second_start_neither_reads_the_waveforms_nor_holds_where_they_are_padding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = AudioFolder(digits(tmp_path / "d"), sample_rate=8000, seconds=0.5, label_pattern=r"^(\d)_")
+    first = data("train")
+    assert first.fingerprint == fingerprint(
+        first.data.numpy(), first.labels["class"].value.numpy(), names=("0", "1", "2")
+    )
+    monkeypatch.setattr(waves, "write_waves", None)
+    hashed: list[int] = []
+    monkeypatch.setattr(
+        waves, "fingerprint", lambda *arrays, names: hashed.append(len(arrays)) or fingerprint(*arrays, names=names)
+    )
+    again = data("train")
+    assert hashed == [1]  # the classes alone
+    assert again.fingerprint == first.fingerprint
+    assert isinstance(again.present, UnreadRows)
+    batch = again.batch(torch.tensor([2, 0]), torch.device("cpu"))
+    assert batch.present is not None
+    assert batch.present.sum(1).tolist() == [3200, 3200]
 
 
 def test_another_rate_is_resampled_to_the_same_pitch(tmp_path: Path) -> None:
