@@ -8,21 +8,21 @@ Source: Krawetz 2013, "Kind of Like That" (the hash); Barz and Denzler, J. Imagi
 Axes: N samples, C channels, H W image, P pixels of a small copy.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from jaxtyping import Bool, Shaped, UInt8, UInt64
+from jaxtyping import Bool, Int, Shaped, UInt8, UInt64
 from pretask import Samples
 from pretask.cache import cached
 from torch import Tensor
 from torch.nn import functional as F
 
-EDITION = 1
+EDITION = 2
+DIGEST_BYTES = 16
 SIDE = 8  # pixels of a small copy
 BANDS = 4  # of 16 bits; two hashes that differ in fewer bits than there are bands agree in one of these
 MAX_BITS = BANDS - 1
@@ -64,32 +64,50 @@ def find_duplicates(train: Samples, test: Samples) -> Duplicates:
     return Duplicates(**cached("duplicates", facts, make)[1])
 
 
+@dataclass(frozen=True, eq=False)
+class Looks:
+    """All that is kept of a part to compare it, some 200 bytes a sample.
+
+    Args:
+        digests: Of the bytes of every sample, as texts of 16 bytes.
+        copies: Small copies of all images, or of the first frames of clips; None of what cannot be looked at.
+    """
+
+    digests: np.ndarray
+    copies: UInt8[np.ndarray, "N C P"] | None
+
+
 def count_duplicates(train: Samples, test: Samples) -> Duplicates:
-    """Compare all samples to test on with all samples to train on."""
-    learned = {*hash_samples(train)}
-    equal = np.array([digest in learned for digest in hash_samples(test)], bool)
+    """Compare all samples to test on with all samples to train on, each of which is read once."""
+    alike = train.observed.modality == test.observed.modality and train.observed.shape == test.observed.shape
+    learned, held = (
+        look_at(part, with_copies=alike and part.observed.modality in MODALITIES) for part in (train, test)
+    )
+    equal = np.isin(held.digests, learned.digests)
     found = Duplicates(len(test), int(equal.sum()), None)
-    if train.observed.modality == test.observed.modality in MODALITIES and train.observed.shape == test.observed.shape:
-        near = find_near(shrink_samples(train), shrink_samples(test))
-        return replace(found, near=int((near & ~equal).sum()))
-    return found
+    if learned.copies is None or held.copies is None:
+        return found
+    return replace(found, near=int((find_near(learned.copies, held.copies) & ~equal).sum()))
 
 
-def hash_samples(samples: Samples) -> Iterator[bytes]:
-    """Yield a hash of the bytes of every sample."""
+def look_at(samples: Samples, with_copies: bool) -> Looks:
+    """Read all samples of a part, some at a time."""
+    digests = np.empty(len(samples), f"S{DIGEST_BYTES}")
+    shape = (len(samples), samples.observed.shape[-3], SIDE * SIDE) if with_copies else None
+    copies = None if shape is None else np.empty(shape, np.uint8)
     for begin in range(0, len(samples), BATCH):
-        for row in samples.take(slice(begin, begin + BATCH)):
-            yield blake2b(row.contiguous().numpy().data, digest_size=16).digest()
+        rows = samples.take(slice(begin, begin + BATCH))
+        digests[begin : begin + BATCH] = [hash_row(row.contiguous().numpy()) for row in rows]
+        if copies is not None:
+            images = rows[:, 0] if samples.observed.modality == "video" else rows
+            small = resize_images(images, SIDE, SIDE).flatten(2).round().byte()
+            copies[begin : begin + BATCH] = small.numpy()
+    return Looks(digests, copies)
 
 
-def shrink_samples(samples: Samples) -> UInt8[np.ndarray, "N C P"]:
-    """Return small copies of all images, or of the first frames of clips."""
-    small = []
-    for begin in range(0, len(samples), BATCH):
-        images = samples.data[begin : begin + BATCH]
-        first = images[:, 0] if samples.observed.modality == "video" else images
-        small.append(resize_images(first, SIDE, SIDE).flatten(2).round().byte())
-    return torch.cat(small).numpy()
+def hash_row(row: np.ndarray) -> bytes:
+    """Hash the bytes of a row."""
+    return blake2b(row.data, digest_size=DIGEST_BYTES).digest()
 
 
 def resize_images(images: Tensor, height: int, width: int) -> Tensor:
@@ -99,10 +117,8 @@ def resize_images(images: Tensor, height: int, width: int) -> Tensor:
 
 def find_near(train: UInt8[np.ndarray, "N C P"], test: UInt8[np.ndarray, "M C P"]) -> Bool[np.ndarray, " M"]:
     """Return which of the small copies to test on nearly look like one to train on."""
-    learned = np.unique(train.reshape(len(train), -1), axis=0)
-    held, place = np.unique(test.reshape(len(test), -1), axis=0, return_inverse=True)
-    channels = train.shape[1]
-    hashes = [hash_gradients(rows.reshape(len(rows), channels, -1)) for rows in (learned, held)]
+    learned, (held, place) = find_different(train)[0], find_different(test)
+    hashes = [hash_in_batches(train)[learned], hash_in_batches(test)[held]]
     near = np.zeros(len(held), bool)
     for band in range(BANDS):
         words = [(codes >> (16 * band)) & 0xFFFF for codes in hashes]
@@ -111,9 +127,25 @@ def find_near(train: UInt8[np.ndarray, "N C P"], test: UInt8[np.ndarray, "M C P"
         for number in np.flatnonzero(~near & (high > low)):
             others = order[low[number] : min(high[number], low[number] + MAX_CANDIDATES)]
             others = others[count_bits(hashes[0][others] ^ hashes[1][number]) <= MAX_BITS]
-            levels = np.abs(learned[others].astype(np.int16) - held[number].astype(np.int16)).mean(1)
+            levels = np.abs(train[learned[others]].astype(np.int16) - test[held[number]].astype(np.int16)).mean((1, 2))
             near[number] = bool((levels <= MAX_LEVELS).any())
-    return near[place.reshape(-1)]
+    found: np.ndarray = near[place]
+    return found
+
+
+def find_different(copies: UInt8[np.ndarray, "N C P"]) -> tuple[Int[np.ndarray, " D"], Int[np.ndarray, " N"]]:
+    """Return the first of every kind of equal copies, and which of these each copy equals."""
+    digests = np.array([hash_row(copy) for copy in copies], f"S{DIGEST_BYTES}")
+    _, first, place = np.unique(digests, return_index=True, return_inverse=True)
+    return first, place.reshape(-1)
+
+
+def hash_in_batches(copies: UInt8[np.ndarray, "N C P"]) -> UInt64[np.ndarray, " N"]:
+    """Return the hashes of all copies, whose brightness takes three times their memory."""
+    hashes = np.empty(len(copies), np.uint64)
+    for begin in range(0, len(copies), BATCH):
+        hashes[begin : begin + BATCH] = hash_gradients(copies[begin : begin + BATCH])
+    return hashes
 
 
 def hash_gradients(small: UInt8[np.ndarray, "N C P"]) -> UInt64[np.ndarray, " N"]:
