@@ -10,6 +10,7 @@ from pretask_plugins.methods.arrow_of_time.cues import estimate_translations, me
 from pretask_plugins.methods.arrow_of_time.motion import estimate_flow
 from pretask_plugins.methods.arrow_of_time.sound import ReverseSound, reverse_recordings
 from pretask_plugins.methods.arrow_of_time.split import ReverseClip, crop_bars, find_edges
+from pretask_plugins.methods.arrow_of_time.stabilization import chain_maps, fit_maps, make_grid, stabilize
 from scipy import stats
 
 PLAIN = ReverseClip(frames=6, stack=1, crop_bars=False)
@@ -193,6 +194,65 @@ def test_motion_is_computed_anew_on_the_frames_as_they_are_shown(motion: Literal
     assert torch.equal(still.data, torch.full_like(still.data, 0.5))
     with pytest.raises(Incompatible, match="at least 5 frames"):
         split.spec(Observed("video", (4, 1, 24, 24)))
+
+
+def seen(maps: torch.Tensor, side: int = 48) -> torch.Tensor:
+    """What a camera sees of a texture that is twice as large, (N, 1, side, side), by the map of each frame."""
+    half = maps.clone()
+    half[:, :2] *= 0.5
+    pictures = textures(1, 2 * side).expand(len(maps), -1, -1, -1)
+    return torch.nn.functional.grid_sample(pictures, make_grid(half, side, side), align_corners=False)
+
+
+def camera_path(length: int, right: float = 2.0) -> torch.Tensor:
+    """Maps of a camera that goes right and down (pixels of 48 a frame), nears and turns, (length, 3, 3)."""
+    step = torch.tensor([[0.99, -0.01, right / 24], [0.01, 0.99, 1 / 24], [0, 0, 1]])
+    path = [torch.eye(3)]
+    for _ in range(length - 1):
+        path.append(path[-1] @ step)
+    return torch.stack(path)
+
+
+def test_the_map_from_frame_to_frame_is_that_of_the_camera() -> None:
+    path = camera_path(2)
+    frames = seen(path)[:, 0]
+    found = fit_maps(frames[:1], frames[1:])
+    # A place of the first frame is seen by the second one where the second camera's map leads back from.
+    assert torch.allclose(found[0], torch.linalg.inv(path[1]), atol=0.1 / 24)  # a tenth of a pixel
+
+
+@pytest.mark.parametrize("length", [6, 7])
+def test_a_camera_that_moves_is_taken_out_and_what_moves_by_itself_is_not(length: int) -> None:
+    frames = seen(torch.linalg.inv(camera_path(length)[length // 2]) @ camera_path(length))[None].clone()
+    for number in range(length):
+        frames[0, number, :, 20:26, 8 + 4 * number : 14 + 4 * number] = 0
+    steady, common = stabilize(frames)
+    changes, before = steady.diff(dim=1).abs()[0, :, 0], frames.diff(dim=1).abs()[0, :, 0]
+    still = torch.ones(48, 48, dtype=torch.bool)
+    still[8:40] = False  # lines that the object crosses at some time
+    assert changes[:, still].mean() < 0.15 * before[:, still].mean()
+    assert changes[:, 14:32].mean() > 5 * changes[:, still].mean()
+    assert 0.5 < float(common) < 0.9
+
+
+def test_a_clip_played_backwards_is_steadied_from_the_same_standpoint() -> None:
+    frames = seen(camera_path(6))[None]
+    forwards, backwards = (stabilize(clip)[0] for clip in (frames, frames.flip(1)))
+    assert (backwards.flip(1) - forwards).abs().mean() < 0.1 * forwards.diff(dim=1).abs().mean().clamp(min=0.02)
+
+
+def test_maps_lead_from_the_middle_to_every_frame() -> None:
+    steps = torch.eye(3).repeat(1, 3, 1, 1)
+    steps[..., 0, 2] = torch.tensor([1.0, 2.0, 4.0])  # to the right from frame to frame
+    assert chain_maps(steps)[0, :, 0, 2].tolist() == [-2, -1, 1, 5]
+
+
+def test_clips_that_no_map_steadies_have_no_weight() -> None:
+    clips = Batch((torch.stack([seen(camera_path(8, speed)) for speed in (0.5, 12.0)]) * 255).byte())
+    split = ReverseClip(frames=8, stack=1, crop_bars=False, stabilize=True)
+    weight = split(clips, Draws(clips.index))[1]["direction"].weight
+    assert weight is not None
+    assert weight.tolist() == [1, 0]
 
 
 def test_light_that_comes_and_never_goes_is_found_by_the_differences_of_regions() -> None:

@@ -1,5 +1,7 @@
 """Promises of sequence verification; methods.md section 10. A frame's brightness is its number."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from pretask import Batch, Draws, Incompatible, InputSpec, Observed
@@ -215,6 +217,19 @@ def test_specs_say_what_comes_and_the_whole_is_frames_as_they_happened() -> None
     assert whole.shape[1] == split.whole_spec(observed).views == 3
     assert (whole[0, :, 0, 0, 0] * 255 / 2).round().tolist() == [20, 60, 100]
     assert ShuffleFrames(eval_frames=0).whole(batch).data.shape[1] == 120
+
+
+def test_centered_frames_are_their_changes_at_one_contrast_whatever_does_not_move() -> None:
+    batch = noise(4)
+    faint = Batch(batch.data // 8 + 100, batch.index)  # an eighth of the contrast, before a light wall
+    split = ShuffleFrames(nearest=3, farthest=8, min_difference=0.0, candidates=1)
+    plain = split(faint, Draws(faint.index))[0].data
+    shown = replace(split, center=True)(faint, Draws(faint.index))[0].data
+    changes = plain - plain.mean(1, keepdim=True)
+    expected = 0.5 + changes / changes.std((1, 2, 3, 4), correction=0, keepdim=True) / 4
+    assert torch.allclose(shown, expected.clamp(0, 1), atol=1e-5)
+    still = Batch(batch.data[:, :1].expand_as(batch.data), batch.index)
+    assert torch.allclose(replace(split, center=True).whole(still).data, torch.tensor(0.5), atol=1e-3)
 
 
 def test_frame_changes_are_what_a_loop_finds() -> None:

@@ -3,8 +3,9 @@
 Source: Wei, Lim, Zisserman and Freeman, CVPR 2018; Pickup et al., CVPR 2014; the released code.
 Differs: frames of pixels, where the paper has optical flow; by split.motion signed differences or a dense flow of our
 own (motion.py), computed anew on the reversed frames as in the paper. Groups of frames are still joined as channels and
-read by one network with shared weights. Black bars are cut off as in the paper; cameras are not stabilised, so that
-global motion alone is one of the trivial predictors. The network may be any image model, where the paper's ends in a
+read by one network with shared weights. Black bars are cut off as in the paper. Cameras are stabilized by
+split.stabilize, by affine maps where the paper has homographies (stabilization.py); global motion alone is one of the
+trivial predictors. The network may be any image model, where the paper's ends in a
 class activation map. A clip is shown in both directions in any two epochs that follow one another. The rate falls as a
 cosine, not to a tenth after the first of 20 epochs. Reversed sound is our own.
 Axes: B batch, T frames of a clip, F frames shown, V views (groups of frames), C channels, H W image, S samples of a

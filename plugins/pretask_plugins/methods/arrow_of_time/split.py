@@ -29,9 +29,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pretask_plugins.methods.arrow_of_time.motion import flow_fields, signed_differences
+from pretask_plugins.methods.arrow_of_time.stabilization import stabilize
 from pretask_plugins.shared.clips import count_frames, draw_start, find_run
 from pretask_plugins.shared.constants import build_once
 from pretask_plugins.shared.fractions import as_fractions
+
+MIN_COMMON = 0.5  # of the picture, that all frames of a stabilized clip show
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class ReverseClip:
             faded in or out, and how a bar was compressed.
         bar_level: Level, as a fraction of white, up to which a line of pixels is a bar, if it stays so dark in all
             frames.
+        stabilize: Whether the camera's motion is taken out (stabilization.py). Clips of which it leaves less than
+            half of the picture get no weight.
         motion: What is shown of the frames: they themselves, their signed differences, or their flow, each computed on
             the frames in the order in which they are shown; of F + 1 frames then, so that there are F of them.
 
@@ -57,6 +62,7 @@ class ReverseClip:
     step: Size = 1
     crop_bars: bool = True
     bar_level: Fraction = 0.06
+    stabilize: bool = False
     motion: Literal["none", "differences", "flow"] = "none"
 
     def __post_init__(self) -> None:
@@ -94,18 +100,25 @@ class ReverseClip:
         backwards = draw_reversal(draws)
         positions = find_run(batch, start, self.taken, self.step)
         shown = batch.take_frames(torch.where(backwards[:, None], positions.flip(1), positions))
-        return self.prepare(shown), Target(backwards.long(), is_long)
+        frames, is_steady = self.prepare(shown)
+        return frames, Target(backwards.long(), is_long * is_steady)
 
     def whole(self, batch: Batch, /) -> Inputs:
         """Return groups of frames out of the middle, forwards; of a shorter clip, the last frame is repeated."""
         start = (count_frames(batch) - self.span).clamp(min=0) // 2
-        frames = self.prepare(batch.take_frames(find_run(batch, start, self.taken, self.step)))
+        frames, _ = self.prepare(batch.take_frames(find_run(batch, start, self.taken, self.step)))
         return Inputs(self.stack_groups(self.represent(frames)))
 
-    def prepare(self, frames: Shaped[Tensor, "B F C H W"]) -> Float[Tensor, "B F C H W"]:
-        """Return frames in [0, 1] without black bars, one by one."""
+    def prepare(
+        self, frames: Shaped[Tensor, "B F C H W"]
+    ) -> tuple[Float[Tensor, "B F C H W"], Float[Tensor, " B"] | float]:
+        """Return frames in [0, 1] without black bars and motion of the camera, and 1 for clips that stand still so."""
         frames = as_fractions(frames)
-        return crop_bars(frames, self.bar_level) if self.crop_bars else frames
+        frames = crop_bars(frames, self.bar_level) if self.crop_bars else frames
+        if not self.stabilize:
+            return frames, 1.0
+        frames, common = stabilize(frames)
+        return frames, (common >= MIN_COMMON).float()
 
     def represent(self, frames: Float[Tensor, "B F C H W"]) -> Float[Tensor, "B E D H W"]:
         """Return what is shown of frames: themselves, their differences or their flow."""

@@ -7,6 +7,7 @@ taken, and no weight is given where all are such, where the paper draws until on
 change between the frames of the clip, not by a sum of squares. The network is any image model over frames, with layer
 normalization and no dropout, where the paper has AlexNet with batch normalization; its `pool` keeps where things are,
 as AlexNet's fc6 does. The rate falls as a cosine.
+split.center shows the changes between the three frames, which is our own.
 Axes: B batch, T frames of a clip, V views (three frames as shown), K candidate windows, C channels, H W image.
 """
 

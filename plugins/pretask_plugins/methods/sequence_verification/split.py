@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from pretask import (
     Batch,
     Categories,
@@ -32,6 +32,8 @@ from pretask_plugins.shared.clips import count_frames, count_spread, spread_fram
 from pretask_plugins.shared.constants import build_once
 
 MOTION_STRIDE = 4  # pixels: every fourth is enough to measure how much a frame changes
+MIN_STD = 1e-3  # of changes, a quarter of a level: less is noise of nothing
+CONTRAST = 0.25  # that a standard deviation of changes fills, of the range from 0 to 1
 MIN_MOTION = 1e-6  # added to motion before its logarithm is taken, so that still windows can be drawn
 
 
@@ -49,6 +51,8 @@ class ShuffleFrames:
         min_difference: How much a wrong middle frame differs from the correct one at least, where 1 is how much a frame
             of the clip differs from the next one on average. Windows in which it differs less are taken only where all
             candidates are such, and the tuple gets no weight then; 0 takes all.
+        center: Whether the mean of the frames shown is removed from each of them, and what is left, their changes, is
+            brought to one contrast. Without it the pixels of a camera that stands still hardly tell them apart.
         eval_frames: Frames, evenly spread, that the encoder sees of a clip at evaluation; all of them when 0.
 
     Source: Misra, Zitnick and Hebert 2016, section 3.
@@ -59,6 +63,7 @@ class ShuffleFrames:
     positive_ratio: Fraction = 0.25
     candidates: Size = 4
     min_difference: NonNegativeFloat = 1.0
+    center: bool = False
     eval_frames: SizeOrZero = 3
 
     def __post_init__(self) -> None:
@@ -86,7 +91,7 @@ class ShuffleFrames:
         windows = self.draw_windows(batch, draws)
         which = tuple_roles(batch.device)[in_order, windows.after, forward]  # (B, 3)
         rows = count_rows(len(batch), batch.device)
-        frames = batch.take_frames(windows.candidates[rows, windows.chosen[:, None], which]) / 255
+        frames = self.show(batch.take_frames(windows.candidates[rows, windows.chosen[:, None], which]))
         weight = windows.differs
         if batch.present is not None:
             weight = weight * (count_frames(batch) >= self.shortest)
@@ -94,7 +99,11 @@ class ShuffleFrames:
 
     def whole(self, batch: Batch, /) -> Inputs:
         """Return frames of the clip as they happened, evenly spread over those that are no padding."""
-        return Inputs(spread_frames(batch, self.eval_frames) / 255)
+        return Inputs(self.show(spread_frames(batch, self.eval_frames)))
+
+    def show(self, frames: UInt8[Tensor, "B V C H W"]) -> Float[Tensor, "B V C H W"]:
+        """Return frames in [0, 1]: themselves, or their changes about the middle."""
+        return center_frames(frames / 255) if self.center else frames / 255
 
     def draw_tuples(self, batch: Batch, draws: Draws) -> Int[Tensor, "B 5"]:
         """Return the positions a, b, c, d and e of every clip, of a candidate window drawn by its motion."""
@@ -177,6 +186,17 @@ class Windows(NamedTuple):
     after: Int[Tensor, " B"]
     chosen: Int[Tensor, " B"]
     differs: Float[Tensor, " B"]
+
+
+def center_frames(frames: Float[Tensor, "B V C H W"]) -> Float[Tensor, "B V C H W"]:
+    """Return frames less their mean, over the standard deviation of what is left: a quarter for each, about a half.
+
+    >>> center_frames(torch.tensor([0.1, 0.3]).view(1, 2, 1, 1, 1)).flatten().round(decimals=4).tolist()
+    [0.25, 0.75]
+    """
+    changes = frames - frames.mean(1, keepdim=True)
+    std = changes.square().mean((1, 2, 3, 4), keepdim=True).sqrt()
+    return (changes / std.clamp(min=MIN_STD) * CONTRAST + 0.5).clamp(0, 1)
 
 
 @build_once
