@@ -25,6 +25,16 @@ def pretask_components() -> Iterator[Component]:
         cites="good1952rational",
     )
     yield objective(
+        "class-activation",
+        "pretask_plugins.objectives.class_activation:ClassActivation",
+        targets={"categories"},
+        metrics={LOSS: NATS, "accuracy": ACCURACY},
+        summary="Class activation: classify joined maps, and show where from (Wei 2018, T-CAM).",
+        source="Zhou et al. 2016; Wei, Lim, Zisserman and Freeman 2018",
+        cites=("zhou2016learning", "wei2018learning"),
+        small={"width": 8, "depth": 1},
+    )
+    yield objective(
         "shared-softmax",
         "pretask_plugins.objectives.shared_softmax:SharedSoftmax",
         targets={"categories"},

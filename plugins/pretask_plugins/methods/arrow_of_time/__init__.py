@@ -5,9 +5,9 @@ Differs: frames of pixels, where the paper has optical flow; by split.motion sig
 own (motion.py), computed anew on the reversed frames as in the paper. Groups of frames are still joined as channels and
 read by one network with shared weights. Black bars are cut off as in the paper. Cameras are stabilized by
 split.stabilize, by affine maps where the paper has homographies (stabilization.py); global motion alone is one of the
-trivial predictors. The network may be any image model, where the paper's ends in a
-class activation map. A clip is shown in both directions in any two epochs that follow one another. The rate falls as a
-cosine, not to a tenth after the first of 20 epochs. Reversed sound is our own.
+trivial predictors. The network may be any image model; --preset t-cam has the paper's class activation maps over joined
+groups, though not its finer map. A clip is shown in both directions in any two epochs that follow one another. The rate
+falls as a cosine, not to a tenth after the first of 20 epochs. Reversed sound is our own.
 Axes: B batch, T frames of a clip, F frames shown, V views (groups of frames), C channels, H W image, S samples of a
 waveform.
 """
@@ -60,6 +60,7 @@ def pretask_components() -> Iterator[Component]:
             "augment": ("flip",),
         },
         presets={
+            "t-cam": {"objective": "class-activation", "split.motion": "flow"},
             "small": {  # learns in two minutes on two cores
                 "data": "sprites",
                 "data.image_size": 32,
