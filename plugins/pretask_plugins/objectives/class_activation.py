@@ -70,6 +70,12 @@ class ClassActivation(nn.Module):
         self.heads = Heads({name: build_convolutions(channels, width, depth) for name in self.classes})
         self.classifiers = Heads({name: nn.Linear(width, count) for name, count in self.classes.items()})
 
+    @property
+    def chance(self) -> dict[str, float]:
+        """Return the value of each part for uniform predictions."""
+        nats = {name: math.log(count) for name, count in self.classes.items()}
+        return {**nats, **{f"{name}.accuracy": 1 / count for name, count in self.classes.items()}}
+
     def convolve(self, features: Features, name: str) -> Float[Tensor, "B h w D"]:
         """Return what the convolutions make of the maps of all views, joined as channels."""
         tokens = features.streams[self.streams[name]]  # (B, V, N, D)

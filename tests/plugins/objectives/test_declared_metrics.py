@@ -13,6 +13,7 @@ from pretask_registry.registry import Registered
 REGISTRY = Registry.load()
 OBJECTIVES = [entry for entry in REGISTRY.current("objective") if entry.namespace == "pretask"]
 DRAWING = ("patch-decoder", "vector-quantization")  # objectives that draw on rows and columns
+JOINING = ("class-activation",)  # objectives that join maps for one label of a sample
 BATCH, WIDTH, GRID = 6, 8, (4,)
 SPECS: dict[str, TargetSpec] = {
     "categories": Categories(5, grid=GRID),
@@ -52,12 +53,28 @@ def parts_of_drawing(objective: Any) -> set[str]:
     return {*built(features, {"one": target}, Draws(torch.arange(BATCH))).parts, *built.chance}
 
 
+def parts_of_joining(objective: Any) -> set[str]:
+    """The same of an objective that reads one label of a map."""
+    built = objective(FeatureSpec(WIDTH, (2, 2)), {"one": Categories(5)})
+    vectors = Draws(torch.arange(BATCH)).normal("features", 1, 4, WIDTH)
+    features = Features({"all": vectors}, {"all": vectors.mean(2)}, (2, 2))
+    target = Target(TARGETS["categories"].value[:, 0])
+    return {*built(features, {"one": target}, Draws(torch.arange(BATCH))).parts, *built.chance}
+
+
+def list_parts(name: str, built: Any, kind: str) -> set[str]:
+    """The names in the loss of an objective on what it reads."""
+    if name in DRAWING:
+        return parts_of_drawing(built)
+    return parts_of_joining(built) if name in JOINING else parts_of_loss(built, kind)
+
+
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda entry: entry.id)
 def test_every_part_of_the_loss_is_declared(objective: Registered) -> None:
     traits = objective.component.traits
     for kind in traits["targets"]:
         built = build(objective, objective.component.small)
-        parts = parts_of_drawing(built) if objective.name in DRAWING else parts_of_loss(built, kind)
+        parts = list_parts(objective.name, built, kind)
         assert [name for name in parts if find_loss_metric(traits["metrics"], name) is None] == []
         assert all(name.rpartition(".")[2] in traits["metrics"] for name in parts if "." in name)
     assert traits["metrics"][LOSS].lower_is_better

@@ -19,6 +19,24 @@ from pretask import Component, hookimpl
 
 SOURCE = "Wei, Lim, Zisserman and Freeman, CVPR 2018"
 CITES = "wei2018learning"
+SMALL = {  # learns in two minutes on two cores
+    "data": "sprites",
+    "data.image_size": 32,
+    "data.size": 2048,
+    "data.test_size": 1024,
+    "split.frames": 8,
+    "split.stack": 4,
+    "model.name": "convnet",
+    "model.width": 16,
+    "model.depth": 2,
+    "model.pool": 4,
+    "objective.hidden": (128,),
+    "recipe.optimizer": "adamw",
+    "recipe.lr": 2e-3,
+    "recipe.weight_decay": 0.05,
+    "recipe.batch": 128,
+    "recipe.samples": 60_000,
+}
 
 
 @hookimpl
@@ -61,24 +79,7 @@ def pretask_components() -> Iterator[Component]:
         },
         presets={
             "t-cam": {"objective": "class-activation", "split.motion": "flow"},
-            "small": {  # learns in two minutes on two cores
-                "data": "sprites",
-                "data.image_size": 32,
-                "data.size": 2048,
-                "data.test_size": 1024,
-                "split.frames": 8,
-                "split.stack": 4,
-                "model.name": "convnet",
-                "model.width": 16,
-                "model.depth": 2,
-                "model.pool": 4,
-                "objective.hidden": (128,),
-                "recipe.optimizer": "adamw",
-                "recipe.lr": 2e-3,
-                "recipe.weight_decay": 0.05,
-                "recipe.batch": 128,
-                "recipe.samples": 60_000,
-            },
+            "small": SMALL,
         },
         summary="Arrow of time (Wei 2018): two groups of ten frames, black bars cropped.",
         source=SOURCE,
