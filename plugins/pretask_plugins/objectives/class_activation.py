@@ -10,6 +10,7 @@ so that a prediction depends on its own sample only; no dropout.
 Axes: B batch, V views, D width, C classes, h w positions, N samples that are drawn.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 
 from jaxtyping import Float
