@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from pretask import Batch, PretaskError, Samples
 from torch import Tensor
 
+from pretask_plugins.evaluators.tracking.readouts import find_shortest
 from pretask_plugins.evaluators.tracking.scores import Course, contour_accuracy, region_similarity, summarize
 
 
@@ -98,11 +99,6 @@ def name_scores(prefix: str, tracks: Sequence[Track]) -> Iterator[tuple[str, flo
 def mean_j_and_f(tracks: Sequence[Track]) -> float:
     """Return the mean of J and F over objects."""
     return sum(track.j_and_f for track in tracks) / len(tracks)
-
-
-def find_shortest(samples: Samples) -> int:
-    """Return how many frames the shortest clip has without padding."""
-    return samples.observed.shape[0] if samples.present is None else int(samples.present.sum(1).min())
 
 
 def check_masks(samples: Samples) -> None:

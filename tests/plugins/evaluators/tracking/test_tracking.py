@@ -33,8 +33,9 @@ from pretask.recipe import Recipe
 from pretask_plugins.evaluators.tracking import propagation
 from pretask_plugins.evaluators.tracking.encoders import color_features, encode_frames, gray_features, gray_patches
 from pretask_plugins.evaluators.tracking.propagation import Copying, Propagation
+from pretask_plugins.evaluators.tracking.readouts import RADII, TEMPERATURES, TOP_KS
 from pretask_plugins.evaluators.tracking.scores import contour_accuracy, dilate, edges, region_similarity, summarize
-from pretask_plugins.evaluators.tracking.tracking import RADII, TEMPERATURES, TOP_KS, Tracking
+from pretask_plugins.evaluators.tracking.tracking import Tracking
 from scipy import ndimage
 from skimage.morphology import disk
 
