@@ -1,6 +1,6 @@
 """Clips: what the data sets of clips share: frames of one size, and the cache of what was decoded.
 
-Axes: N samples, T frames, C channels, H W image, F any frames.
+Axes: N samples, T frames, C channels, H W image, F any frames, K joints.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int, Int8, UInt8
+from jaxtyping import Bool, Int, Int8, Int16, UInt8
 from pretask import Labels, Observed, Samples
 from pretask.cache import cached, fingerprint, map_file, write_rows
 
@@ -34,6 +34,8 @@ class Reel:
         masks: Which thing every pixel belongs to, 0 for none and -1 where nobody knows, in the order of the clips.
         things: Names of what the numbers of a mask mean.
         present: False where a frame is padding.
+        keypoints: Row and column of joints, -1 where one is not seen.
+        joints: Names of these.
     """
 
     shape: tuple[int, int, int, int]
@@ -45,6 +47,8 @@ class Reel:
     masks: Iterable[Int8[np.ndarray, "_ T H W"]] | None = None
     things: Sequence[str] = ()
     present: Bool[np.ndarray, "N T"] | None = None
+    keypoints: Int16[np.ndarray, "N T K 2"] | None = None
+    joints: Sequence[str] = ()
 
 
 def cached_samples(facts: Mapping[str, Any], reel: Callable[[], Reel]) -> Samples:
@@ -77,11 +81,14 @@ def write_reel(folder: Path, reel: Reel) -> Mapping[str, Any]:
     if reel.masks is not None:
         frames, _, height, width = reel.shape
         write_rows(folder / "masks.npy", (reel.count, frames, height, width), "int8", reel.masks)
+    if reel.keypoints is not None:
+        np.save(folder / "keypoints.npy", reel.keypoints)
     if reel.present is not None:
         np.save(folder / "present.npy", reel.present)
     written = sorted(folder.glob("*.npy"))
     names = {name: list(classes) for name, classes in reel.names.items()}
     names |= {"masks": list(reel.things)} if reel.masks is not None else {}
+    names |= {"keypoints": list(reel.joints)} if reel.keypoints is not None else {}
     known = fingerprint(*map(map_file, written), names=[*[path.stem for path in written], *chain(*names.values())])
     return {"rate": reel.rate, "classes": names, "fingerprint": known}
 

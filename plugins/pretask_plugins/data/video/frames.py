@@ -2,10 +2,10 @@
 
 JPEGImages/RES/SEQUENCE/00000.jpg, Annotations/RES/SEQUENCE/00000.png (see masks.py), ImageSets/…/train.txt and val.txt,
 all wherever they lie below the root. The level RES may be missing. Folders train and valid around them, as YouTube-VOS
-has them, are the parts.
+has them, are the parts. A file keypoints.json names joints and their places (see keypoints.py).
 
 Source: Perazzi et al., CVPR 2016; Pont-Tuset et al. 2017 (the layout).
-Axes: N clips or sequences, T frames, H W image.
+Axes: N clips or sequences, T frames, K joints, H W image.
 """
 
 import io
@@ -17,13 +17,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int8, UInt8
+from jaxtyping import Int8, Int16, UInt8
 from PIL import Image
 from pretask import PretaskError, Samples
 from pretask.options import ImageSize, Size, SizeOrZero, require_range
 from pretask.preparation.clips import resize_frames
 
 from pretask_plugins.data.video.clips import Reel, cached_samples, decode_videos
+from pretask_plugins.data.video.keypoints import UNKNOWN, Keypoints, find_keypoints, read_keypoints
 from pretask_plugins.data.video.masks import Coding, find_coding, raise_for_broken_image, read_marks
 from pretask_plugins.data.video.readers import Images, describe_images, read_frames
 from pretask_plugins.shared.listing import FileTree, Leftovers, printable_name, sort_into_parts
@@ -83,7 +84,7 @@ class Frames:
         check_patterns("frames", train_pattern=self.train_pattern, test_pattern=self.test_pattern)
 
     def __call__(self, part: str, /) -> Samples:
-        """Return one part; labels `masks` where there are annotations.
+        """Return one part; labels `masks` where there are annotations, and `keypoints` where there is their file.
 
         Raises:
             PretaskError: There are no sequences, none is long enough, or an image is broken.
@@ -106,7 +107,10 @@ class Frames:
                 "annotations": tree.digest(annotations),  # of both parts, which number objects together
                 "decoder": describe_images(),
             }
-            return cached_samples(facts, lambda: self.reel(tree, clips, annotations))
+            keypoints = find_keypoints(tree)
+            if keypoints:
+                facts["keypoints"] = tree.digest([keypoints])
+            return cached_samples(facts, lambda: self.reel(tree, clips, annotations, keypoints))
 
     @staticmethod
     def write_example(folder: Path, /) -> Mapping[str, Any]:
@@ -159,8 +163,8 @@ class Frames:
             pick = slice(start, start + span, self.stride)
             yield Clip(name, sequence.images[pick], sequence.masks[pick], sequence.part)
 
-    def reel(self, tree: FileTree, clips: Sequence[Clip], annotations: Sequence[str]) -> Reel:
-        """Decode the clips with their masks, one after the other."""
+    def reel(self, tree: FileTree, clips: Sequence[Clip], annotations: Sequence[str], keypoints: str) -> Reel:
+        """Decode the clips with their masks, one after the other, and read their keypoints where there is a file."""
         height, width = self.image_size or read_size(tree, clips[0].images[0])
         frames = max(len(clip.images) for clip in clips)
 
@@ -177,6 +181,7 @@ class Frames:
         annotated = any(name for clip in clips for name in clip.masks)
         coding = find_coding(tree.read, annotations) if annotated else Coding({}, ())
         masks = (pad_frames(read_masks(tree, clip, coding, height, width), frames, -1)[None] for clip in clips)
+        joints = read_keypoints(tree, keypoints) if keypoints else Keypoints((), {})
         return Reel(
             (frames, 3, height, width),
             len(clips),
@@ -184,7 +189,22 @@ class Frames:
             masks=masks if annotated else None,
             things=coding.names,
             present=None if present.all() else present,
+            keypoints=place_keypoints(tree, clips, joints, (frames, height, width)) if keypoints else None,
+            joints=joints.names,
         )
+
+
+def place_keypoints(
+    tree: FileTree, clips: Sequence[Clip], keypoints: Keypoints, shape: tuple[int, int, int]
+) -> Int16[np.ndarray, "N T K 2"]:
+    """Return row and column of every joint in every clip of so many frames, of a height and a width."""
+    frames, *size = shape
+
+    def read(image: str) -> tuple[int, int]:
+        return read_size(tree, image)
+
+    placed = (keypoints.place_joints(clip.sequence, clip.images, read, (size[0], size[1])) for clip in clips)
+    return np.stack([pad_frames(places, frames, UNKNOWN) for places in placed])
 
 
 def find_sequences(tree: FileTree, resolution: str) -> dict[str, Clip]:
@@ -211,7 +231,8 @@ def find_sequences(tree: FileTree, resolution: str) -> dict[str, Clip]:
             "Name one with data.resolution." if found else "Name the folder or tar file with data.root.",
         )
     left = Leftovers()
-    left.add_endings(name for name in tree.names if not {*PurePosixPath(name).parts} & LAYOUT)
+    outside = (name for name in tree.names if not {*PurePosixPath(name).parts} & LAYOUT)
+    left.add_endings(name for name in outside if name != find_keypoints(tree))
     parts_of = find_parts([*found[wanted]], left)
     sequences = name_sequences(found[wanted], parts_of)
     clips = {

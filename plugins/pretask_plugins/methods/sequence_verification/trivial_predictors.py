@@ -7,6 +7,7 @@ Axes: B batch.
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -35,11 +36,15 @@ def predict_prior(positive_ratio: float) -> Predictor:
 
 
 def fit_differences(split: "ShuffleFrames", batches: Iterable[Batch]) -> Predictor:
-    """Fit a logistic regression on the three differences between frames, their order and their products."""
+    """Fit a logistic regression on the three differences between frames, their order and their products.
+
+    It reads the frames themselves, whose differences have a size, where the split shows their changes.
+    """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
+    split = replace(split, center=False)
     statistics, labels = [], []
     for batch in islice(batches, MAX_FIT_BATCHES):
         for epoch in range(TUPLES_PER_CLIP):
