@@ -29,6 +29,7 @@ from pretask_plugins.evaluators.probes.edge_probing.edge_probe import EdgeProbe
 from pretask_plugins.evaluators.probes.edge_probing.learning import EdgeSet, Learner, compute_logits, fit_probes
 from pretask_plugins.evaluators.probes.edge_probing.measures import (
     center_of_gravity,
+    defined_layer,
     differential_scores,
     divergence_from_uniform,
     expected_layer,
@@ -83,6 +84,9 @@ def test_steps_down_are_not_clipped_so_that_a_small_gain_leaves_the_layers_and_i
     assert not is_defined(-0.10, 0.006)
     assert is_defined(0.01, 0.005)
     assert expected_layer([0.5, 0.6, 0.5]) is None
+    assert defined_layer(scores, 0.001) is None  # ten standard errors, and no layer
+    assert defined_layer([0.50, 0.60, 0.65], 0.02) == pytest.approx((0.1 + 2 * 0.05) / 0.15)
+    assert defined_layer([0.50, 0.60, 0.65], 0.10) is None
 
 
 def test_f1_counts_decisions_over_all_edges_and_classes() -> None:
@@ -134,7 +138,7 @@ def test_probes_that_are_trained_at_once_are_those_that_are_trained_alone() -> N
     vectors = torch.randn(60, 2, 3, generator=generator)
     places = torch.stack([torch.arange(60), torch.arange(60) + 1], 1)[:, None]
     marks = F.one_hot((vectors[:, 0, 0] > 0).long(), 2).bool()
-    learner = Learner(4, 0.0, 0.01, 8, 30, 10, 0)
+    learner = Learner(4, 0.0, 0.01, 0.01, 8, 30, 10, 0)
     both = EdgeSet(vectors, places, torch.stack([marks, marks]))
     alone = EdgeSet(vectors, places, marks[None])
     together = compute_logits(fit_probes(learner, both, both, [1, 2]), both)
@@ -218,6 +222,8 @@ def test_what_needs_context_is_found_at_the_layer_that_has_it(contextual: dict[s
     assert sum(weights) == pytest.approx(1.0, abs=1e-6)
     assert weights[2] == max(weights)
     assert number(contextual, "size.center_of_gravity") == pytest.approx(weights[1] + 2 * weights[2])
+    slow = measure(task(), context=True, probe=replace(PROBE, mix_lr=1e-3, control=False))
+    assert number(slow, "size.l2.weight") < 0.4 < 0.6 < weights[2]  # a hundred steps of 1e-3 leave it where it began
     assert isinstance(contextual["layers"], Figure)
 
 

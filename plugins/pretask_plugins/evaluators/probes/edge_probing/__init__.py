@@ -37,7 +37,7 @@ def declare() -> Iterator[Component]:
         },
         headline="f1",
         summary="Edge probe: spans and pairs of spans, and at which layer (Tenney 2019).",
-        version=2,  # 1 named the items of edges after F1
+        version=3,  # 1 named the items of edges after F1; 2 had one rate for all weights
         source="Tenney, Das and Pavlick 2019; Tenney et al. 2019; Hewitt and Liang 2019",
         cites=("tenney2019bert", "tenney2019what", "hewitt2019designing"),
         small={"projection": 16, "steps": 40, "interval": 20, "lr": 1e-2, "batch": 32},

@@ -1,11 +1,12 @@
-"""Edge probe: what spans of words and pairs of them are, read from frozen features, and at which layer. Version 2.
+"""Edge probe: what spans of words and pairs of them are, read from frozen features, and at which layer. Version 3.
 
 For every task a probe (network.py) is trained on layers 0 … l, for every l from 0 to the output L: layer 0, the tokens'
 own vectors, is the lexical row; the difference of two probes is what a layer adds; the probe of all layers says how
 much it mixes in of each. From these come the expected layer and the center of gravity (measures.py). The expected layer
-is left out and said to be undefined where the whole gain is less than two of its standard errors, by resampled test
-sentences. A control task of the same edges (control.py) tells how much the probe memorizes by itself; the random
-encoder is the harness's. Layers here have the paper's numbers, from 0, where other probes count from `layer1`.
+is said to be undefined where the whole gain is less than two of its standard errors, by resampled test sentences, and
+where steps down put it outside of the layers. A control task of the same edges (control.py) tells how much the probe
+memorizes by itself; the random encoder is the harness's. Layers here have the paper's numbers, from 0, where other
+probes count from `layer1`.
 
 Edges are those of the data `spans`, or every labeled position of other data, one token each. A probe is kept as it was
 best on held-out sentences of the training part; the test part is scored once.
@@ -31,9 +32,8 @@ from pretask_plugins.evaluators.probes.edge_probing.figure import TaskLayers, dr
 from pretask_plugins.evaluators.probes.edge_probing.learning import EdgeSet, Learner, compute_logits, fit_probes
 from pretask_plugins.evaluators.probes.edge_probing.measures import (
     center_of_gravity,
+    defined_layer,
     divergence_from_uniform,
-    expected_layer,
-    is_defined,
 )
 from pretask_plugins.evaluators.probes.edge_probing.network import EdgeNetworks
 from pretask_plugins.evaluators.probes.edge_probing.scores import Tally, gain_error, tally
@@ -55,6 +55,7 @@ class EdgeProbe:
         projection: Width that tokens are projected to.
         dropout: Fraction of the hidden layer that is dropped in training.
         lr: Learning rate at the beginning; 1e-4 in the paper, with a hundred times the steps.
+        mix_lr: That of the scores by which layers are mixed.
         batch: Edges of a step.
         steps: Optimizer steps of a probe.
         interval: Steps between two validations.
@@ -67,6 +68,7 @@ class EdgeProbe:
     projection: Size = 256
     dropout: FractionBelowOne = 0.3
     lr: PositiveFloat = 1e-3
+    mix_lr: PositiveFloat = 3e-2
     batch: PositiveInt = 32
     steps: PositiveInt = 3000
     interval: PositiveInt = 100
@@ -122,7 +124,7 @@ class EdgeProbe:
 
     def learner(self, seed: int) -> Learner:
         """Return how probes are trained."""
-        return Learner(self.projection, self.dropout, self.lr, self.batch, self.steps, self.interval, seed)
+        return Learner(self.projection, self.dropout, self.lr, self.mix_lr, self.batch, self.steps, self.interval, seed)
 
 
 @dataclass(frozen=True)
@@ -205,11 +207,8 @@ class TaskProbe:
         gain, error = scores[-1] - scores[0], gain_error(tallies[0], tallies[-1], test.rows, self.seed)
         yield "gain", gain
         yield "gain_error", error
-        expected = expected_layer(scores)
-        if expected is not None and is_defined(gain, error):
-            yield "expected_layer", expected
-        else:
-            yield "expected_layer", Choice(UNDEFINED)
+        expected = defined_layer(scores, error)
+        yield "expected_layer", Choice(UNDEFINED) if expected is None else expected
 
     def hold_out(self, train: Edges) -> Bool[Tensor, " M"]:
         """Return which edges are of sentences that are held out."""

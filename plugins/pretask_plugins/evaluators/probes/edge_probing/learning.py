@@ -6,12 +6,14 @@ to time, and the one of the best F1, of equals of the lowest loss, is kept.
 Source: Tenney et al., ICLR 2019, section 4, as in jiant: Adam, batches of 32, the mean binary cross-entropy, the best
 on validation edges.
 Differs: the rate begins at 1e-3 and falls linearly to 0 in some thousand steps, where theirs is 1e-4, halved where five
-validations find nothing better, in up to 250,000; nothing is clipped.
+validations find nothing better, in up to 250,000; nothing is clipped. The scores of the mix have a rate of their own:
+Adam moves a number by its rate in a step at most, so that in so few steps they would stay where they begin.
 Axes: K probes, M edges, S spans, T tokens, P tokens that are kept of all rows, J layers, D features, C classes.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -35,6 +37,7 @@ class Learner:
         projection: Width that tokens are projected to.
         dropout: Fraction of the hidden layer that is dropped.
         lr: Rate of Adam at the beginning.
+        mix_lr: That of the scores of the mix.
         batch: Edges of a step.
         steps: How many.
         interval: Steps between two validations.
@@ -44,6 +47,7 @@ class Learner:
     projection: int
     dropout: float
     lr: float
+    mix_lr: float
     batch: int
     steps: int
     interval: int
@@ -86,11 +90,13 @@ def fit_probes(learner: Learner, train: EdgeSet, validation: EdgeSet, layers: Se
     validation = validation.select(spread(len(validation), VALIDATION_EDGES))
     with seed_randomness(learner.seed), torch.enable_grad():
         networks = EdgeNetworks(layers, width, spans, classes, learner.projection, learner.dropout)
-        optimizer = torch.optim.Adam(networks.parameters(), lr=learner.lr, fused=True)
+        optimizer = torch.optim.Adam(group_by_rate(networks, learner), fused=True)
+        rates = [group["lr"] for group in optimizer.param_groups]
         kept = [parameter.detach().clone() for parameter in networks.parameters()]
         best = [(-1.0, -torch.inf)] * len(layers)
         for step in range(learner.steps):
-            optimizer.param_groups[0]["lr"] = learner.lr * (1 - step / learner.steps)
+            for group, rate_at_first in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate_at_first * (1 - step / learner.steps)
             take_step(networks, optimizer, train, learner, step)
             if (step + 1) % learner.interval == 0 or step + 1 == learner.steps:
                 for probe, rating in enumerate(rate(networks.eval(), validation)):
@@ -102,6 +108,12 @@ def fit_probes(learner: Learner, train: EdgeSet, validation: EdgeSet, layers: Se
         for parameter, value in zip(networks.parameters(), kept, strict=True):
             parameter.copy_(value)
     return networks.eval()
+
+
+def group_by_rate(networks: EdgeNetworks, learner: Learner) -> list[dict[str, Any]]:
+    """Return the scores of the mix and all other weights, each with its rate."""
+    others = [weight for weight in networks.parameters() if weight is not networks.scores]
+    return [{"params": [networks.scores], "lr": learner.mix_lr}, {"params": others, "lr": learner.lr}]
 
 
 def copy_probe(networks: EdgeNetworks, kept: Sequence[Tensor], probe: int) -> None:

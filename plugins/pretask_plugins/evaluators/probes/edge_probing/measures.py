@@ -53,6 +53,22 @@ def expected_layer(scores: Sequence[float]) -> float | None:
     return math.fsum(layer * gain for layer, gain in enumerate(gains, start=1)) / total if total else None
 
 
+def defined_layer(scores: Sequence[float], error: float) -> float | None:
+    """Return the expected layer where it says something: the gain is large enough, and the layer is one of 1 … L.
+
+    Args:
+        scores: Of the probes of layers 0 … l, for every l from 0 on.
+        error: Standard error of the whole gain.
+
+    >>> defined_layer([0.5, 0.5, 0.75, 0.75], 0.1), defined_layer([0.50, 0.60, 0.55, 0.51], 0.001)
+    (2.0, None)
+    """
+    expected = expected_layer(scores)
+    if expected is None or not is_defined(scores[-1] - scores[0], error):
+        return None
+    return expected if 1 <= expected <= len(scores) - 1 else None
+
+
 def is_defined(gain: float, error: float) -> bool:
     """Return whether the whole gain is large enough for an expected layer: two standard errors or more above 0."""
     return gain > 0 and gain >= MIN_GAIN_ERRORS * error
