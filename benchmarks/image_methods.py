@@ -1,12 +1,13 @@
 """The four methods of images on photographs, small: what each learns, and what its features are worth elsewhere.
 
-    python benchmarks/image_methods.py PHOTOS BOXES WORK [--seeds 3]
+    python benchmarks/image_methods.py PHOTOS BOXES WORK [--seeds 0 1 2] [--parts probe detect label]
 
 PHOTOS is a folder of classes of photographs (train and val), BOXES one in the layout of PASCAL VOC; WORK takes runs and
 records. One small network learns by relative position, colorization, exemplar and masked images, is probed on the
 photographs' classes (linear, retrieval, few labels) beside random weights and raw pixels, and is the backbone of a
-detector of objects (C4, trained further) beside random weights and, once, a network that was trained on the classes.
-Running it again goes on where it stopped: what is recorded is not computed again.
+detector of objects (C4, frozen or trained further) beside random weights, which are shown what the method sees, and a
+network that was trained on the classes. Running it again goes on where it stopped: what is recorded is not computed
+again.
 """
 
 import argparse
@@ -26,13 +27,14 @@ NETWORK = {
     "recipe.augment": ("flip",),
 }
 PROBES = ("linear", "retrieval")
+PARTS = ("probe", "detect", "label")
 DETECTOR = {
-    "on.height": 120,
-    "on.width": 160,
+    "on.height": 240,
+    "on.width": 320,
     "voc-detection.steps": 200,
     "voc-detection.stride": 8,
     "voc-detection.width": 96,
-    "voc-detection.anchors": (8, 16, 32, 64),
+    "voc-detection.anchors": (16, 32, 64, 128),
     "voc-detection.proposals": 64,
     "voc-detection.rate": 1e-3,
 }
@@ -46,13 +48,15 @@ class Method:
         task: Its name.
         samples: That it sees: about as many as half a minute allows.
         options: Of its parts.
-        is_reference: Whether a network trained on the classes is measured beside it.
+        is_reference: Whether a network trained on the classes is measured beside it, and random weights trained on.
+        shown_as: Another method whose random weights are shown the same, so that its own need not be measured.
     """
 
     task: str
     samples: int
     options: Mapping[str, Any] = field(default_factory=dict)
     is_reference: bool = False
+    shown_as: str = ""
 
 
 METHODS = (
@@ -67,7 +71,6 @@ METHODS = (
             "split.color": "project",
             "objective.hidden": (256,),
         },
-        is_reference=True,
     ),
     Method(
         "masked-image",
@@ -80,8 +83,9 @@ METHODS = (
             "objective.depth": 1,
             "objective.heads": 4,
         },
+        is_reference=True,
     ),
-    Method("exemplar", 38_400, {"recipe.batch": 128, "split.patch": 24}),
+    Method("exemplar", 38_400, {"recipe.batch": 128, "split.patch": 24}, shown_as="masked-image"),
     Method("colorization", 8_000, {"recipe.batch": 32}),
 )
 
@@ -113,14 +117,17 @@ class Workspace:
     def probe(self, method: Method, seed: int) -> None:
         """Measure features on the classes of the photographs."""
         means = {f"{name}.pooling": ("mean",) for name in PROBES}
-        self.run(method, seed, evaluate=PROBES, baselines="random-init,raw-input", **means)
+        self.run(method, seed, evaluate=PROBES, baselines="random-init" if seed else "random-init,raw-input", **means)
+
+    def label(self, method: Method, seed: int) -> None:
+        """Measure features with few labels."""
         self.run(method, seed, evaluate=("few-label",), baselines="random-init")
 
     def detect(self, method: Method, seed: int) -> None:
-        """Measure the encoder as the backbone of a detector."""
-        baselines = "random-init,supervised" if method.is_reference and seed == 0 else "random-init"
+        """Measure the encoder as a detector's backbone: as it is, and trained further, which hides what it knew."""
         boxes = {"on": "voc", "on.root": self.boxes, **DETECTOR}
-        for frozen in ("nothing", "all"):  # what a backbone knew is forgotten where it is trained further
+        beside = "random-init,supervised" if method.is_reference else ""
+        for frozen, baselines in (("all", beside or ("" if method.shown_as else "random-init")), ("nothing", beside)):
             trained = {"voc-detection.frozen": frozen}
             self.run(method, seed, evaluate=("voc-detection",), baselines=baselines, **boxes, **trained)
 
@@ -131,14 +138,16 @@ def main() -> None:
     parser.add_argument("photos", type=Path)
     parser.add_argument("boxes", type=Path)
     parser.add_argument("work", type=Path)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
+    parser.add_argument("--parts", nargs="*", choices=PARTS, default=PARTS)
+    parser.add_argument("--methods", nargs="*", default=[method.task for method in METHODS])
     options = parser.parse_args()
     workspace = Workspace(options.photos, options.boxes, options.work)
-    for seed in range(options.seeds):
-        for method in METHODS:
-            workspace.probe(method, seed)
-        for method in METHODS:
-            workspace.detect(method, seed)
+    for part in options.parts:
+        for seed in options.seeds:
+            for method in METHODS:
+                if method.task in options.methods:
+                    getattr(workspace, part)(method, seed)
 
 
 if __name__ == "__main__":

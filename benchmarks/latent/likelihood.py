@@ -32,7 +32,7 @@ COMMON: Mapping[str, Any] = {
     "recipe.lr": 1e-3,
     "recipe.weight_decay": 0.0,
     "recipe.schedule": "cosine",
-    "recipe.batch": 100,
+    "recipe.batch": 200,
 }
 PERCEPTRON: Mapping[str, Any] = {"model.hidden": (200, 200), "objective.hidden": (200, 200)}
 NETWORKS: Mapping[str, Mapping[str, Any]] = {
@@ -47,15 +47,17 @@ NETWORKS: Mapping[str, Mapping[str, Any]] = {
     },
 }
 LOOKS = {first * 10**power for first in (1, 2, 5) for power in range(5, 9)}  # samples seen
-NUM_LATENTS, LOOKED_AT, TEST_SIZE = 5000, 200, 2000
+LOOKED_AT = (5000, 200)  # codes and test images
+AT_THE_END = ((500, 500), (5000, 2000))
+COSTLY = ("convolution",)  # networks of which the first of these is all: a code takes twenty times as long
 
 
-def negative_log_p(task: Task, data: Data, test_size: int) -> dict[str, float]:
+def negative_log_p(task: Task, data: Data, codes: int, images: int) -> dict[str, float]:
     """Return -log p(x) and the negative bound of the first test images, in nats, and the units in use."""
     with evaluation_mode(task), torch.no_grad():
-        found = dict(Density(NUM_LATENTS).bounds(task, take_first(data("test"), test_size), Budget()))
+        found = dict(Density(codes).bounds(task, take_first(data("test"), images), Budget()))
     numbers = {"negative_log_p": -found["iwae"], "negative_elbo": -found["elbo"], "active_units": found["active_units"]}
-    return {name: round(number, 2) for name, number in numbers.items()}
+    return {"codes": codes, "images": images, **{name: round(number, 2) for name, number in numbers.items()}}
 
 
 def measure(root: str, network: str, samples: int, seed: int) -> dict[str, Any]:
@@ -68,24 +70,22 @@ def measure(root: str, network: str, samples: int, seed: int) -> dict[str, Any]:
     def look(step: int) -> None:
         nonlocal looked
         seen = step * task.recipe.batch
-        if seen in LOOKS and seen < samples:
+        if seen in LOOKS and network not in COSTLY:
             start = time.process_time()
-            curve.append({"samples": seen, **negative_log_p(task, data, LOOKED_AT)})
+            curve.append({"samples": seen, **negative_log_p(task, data, *LOOKED_AT)})
             looked += time.process_time() - start
             print(network, json.dumps(curve[-1]), flush=True)
 
     start = time.process_time()
     train(task, data("train"), seed=seed, visits=Visits(min(LOOKS) // task.recipe.batch, look))
     spent = time.process_time() - start - looked
-    curve.append({"samples": samples, **negative_log_p(task, data, LOOKED_AT)})
     return {
         "network": network,
         "samples": samples,
         "seed": seed,
         "parameters": sum(weight.numel() for part in (task.model, task.objective) for weight in part.parameters()),
         "cpu_seconds": round(spent, 1),
-        "test_size": TEST_SIZE,
-        **negative_log_p(task, data, TEST_SIZE),
+        "end": [negative_log_p(task, data, *size) for size in AT_THE_END[: 1 if network in COSTLY else None]],
         "curve": curve,
     }
 
