@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 MIN_SIDE, MAX_SIDE = 48, 80  # pixels of an image in a picture
 BORDER = 2  # pixels of a frame
+PALETTE = 128  # colors of an animation
 
 
 def encode_png(image: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:
@@ -22,6 +23,26 @@ def encode_png(image: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:
 
     file = BytesIO()
     Image.fromarray(image).save(file, "PNG")
+    return file.getvalue()
+
+
+def encode_animation(frames: UInt8[np.ndarray[Any, Any], "F H W 3"], milliseconds: int) -> bytes:
+    """Return frames of sRGB bytes as the bytes of an animated PNG file that begins again at its end.
+
+    What knows no animation shows the first frame. Colors are reduced to those of one palette, which is that of the
+    frames together, so that still parts stay still.
+
+    Args:
+        frames: In order.
+        milliseconds: That each is shown.
+    """
+    from PIL import Image
+
+    count, height, width = frames.shape[:3]
+    sheet = Image.fromarray(frames.reshape(count * height, width, 3)).quantize(PALETTE, dither=Image.Dither.NONE)
+    pages = [sheet.crop((0, number * height, width, (number + 1) * height)) for number in range(count)]
+    file = BytesIO()
+    pages[0].save(file, "PNG", save_all=True, append_images=pages[1:], duration=milliseconds, loop=0)
     return file.getvalue()
 
 
@@ -35,11 +56,11 @@ def to_bytes(images: Float[Tensor, "N C H W"]) -> UInt8[Tensor, "N 3 H W"]:
     return (colors.float().nan_to_num() * 255).round().clamp(0, 255).to(torch.uint8)
 
 
-def fit_images(images: UInt8[Tensor, "N C H W"]) -> UInt8[Tensor, "N C h w"]:
+def fit_images(images: UInt8[Tensor, "N C H W"], max_side: int = MAX_SIDE) -> UInt8[Tensor, "N C h w"]:
     """Return images with sides that can be looked at: small ones of larger squares, large ones averaged over areas."""
     side = max(images.shape[-2:])
-    if side > MAX_SIDE:
-        height, width = (max(1, length * MAX_SIDE // side) for length in images.shape[-2:])
+    if side > max_side:
+        height, width = (max(1, length * max_side // side) for length in images.shape[-2:])
         return F.interpolate(images.float(), (height, width), mode="area").round().to(torch.uint8)
     times = -(-MIN_SIDE // side)
     return images.repeat_interleave(times, 2).repeat_interleave(times, 3)

@@ -1,11 +1,15 @@
 """Promises of sequence verification; methods.md section 10. A frame's brightness is its number."""
 
+import io
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from pretask import Batch, Draws, Incompatible, InputSpec, Observed
 from pretask.samples import Samples
+from pretask_plugins.methods.sequence_verification.figures import draw_tuples
 from pretask_plugins.methods.sequence_verification.split import (
     ShuffleFrames,
     count_levels,
@@ -230,6 +234,18 @@ def test_centered_frames_are_their_changes_at_one_contrast_whatever_does_not_mov
     assert torch.allclose(shown, expected.clamp(0, 1), atol=1e-5)
     still = Batch(batch.data[:, :1].expand_as(batch.data), batch.index)
     assert torch.allclose(replace(split, center=True).whole(still).data, torch.tensor(0.5), atol=1e-3)
+
+
+def test_the_figure_marks_what_is_wrong_and_what_was_taken_for_something_else() -> None:
+    frames = torch.full((2, 3, 3, 60, 60), 0.5)
+    figure = draw_tuples(frames, torch.tensor([1, 0]), torch.tensor([1, 1]))
+    pixels = np.asarray(Image.open(io.BytesIO(figure.png)))
+    row = pixels.shape[0] // 2
+    assert tuple(pixels[0, 0]) == (40, 160, 70)
+    assert tuple(pixels[row, 0]) == (214, 40, 40)
+    column = pixels.shape[1] // 3
+    corners = [tuple(pixels[row * number + 3, column + 3]) for number in (0, 1)]
+    assert corners == [(128, 128, 128), (214, 40, 40)]
 
 
 def test_frame_changes_are_what_a_loop_finds() -> None:

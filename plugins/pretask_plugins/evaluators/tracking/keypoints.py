@@ -19,7 +19,7 @@ from pretask.pretext_score import evaluation_mode
 from torch import Tensor
 
 from pretask_plugins.evaluators.tracking.encoders import Encoder
-from pretask_plugins.evaluators.tracking.pictures import draw_tracks
+from pretask_plugins.evaluators.tracking.pictures import draw_moving, draw_tracks
 from pretask_plugins.evaluators.tracking.points import Points, check_points, find_points, read_points, spread_points
 from pretask_plugins.evaluators.tracking.readouts import LabelTracking, Readout, name_choice
 
@@ -75,7 +75,9 @@ class KeypointTracking(LabelTracking[PointTrack]):
         found = torch.tensor([float((track.errors <= FOUND_PERCENTAGE).float().mean()) > 0.5 for track in tracks])
         yield "track.accuracy", float(found.float().mean())
         yield "track.accuracy", Items(found)
-        yield "keypoints", draw_tracks([track.picture for track in tracks if track.picture is not None])
+        pictures = [track.picture for track in tracks if track.picture is not None]
+        yield "keypoints", draw_tracks(pictures, "The first places of points")
+        yield "moving", draw_moving(pictures, "The first places of points")
 
     def check_labels(self, samples: Samples) -> None:
         """Raise PretaskError unless there are points to follow."""

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pretask_plugins.evaluators.tracking.encoders import Encoder
-from pretask_plugins.evaluators.tracking.pictures import draw_tracks
+from pretask_plugins.evaluators.tracking.pictures import draw_moving, draw_tracks
 from pretask_plugins.evaluators.tracking.readouts import LabelTracking, Readout, name_choice
 from pretask_plugins.evaluators.tracking.tracks import (
     Track,
@@ -63,7 +63,9 @@ class Tracking(LabelTracking[Track]):
         found = torch.tensor([track.j_and_f > 0.5 for track in tracks])
         yield "track.accuracy", float(found.float().mean())
         yield "track.accuracy", Items(found)
-        yield "tracks", draw_tracks([track.picture for track in tracks if track.picture is not None])
+        pictures = [track.picture for track in tracks if track.picture is not None]
+        yield "tracks", draw_tracks(pictures)
+        yield "moving", draw_moving(pictures)
 
     def check_labels(self, samples: Samples) -> None:
         """Raise PretaskError unless there are masks to follow."""

@@ -6,7 +6,7 @@ image.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
 
@@ -16,6 +16,7 @@ from pretask import (
     Batch,
     Categories,
     Draws,
+    Figure,
     Incompatible,
     Inputs,
     InputSpec,
@@ -24,10 +25,13 @@ from pretask import (
     Target,
     Targets,
     TargetSpecs,
+    Task,
 )
 from pretask.options import MAX_SIZE, Fraction, Interval, NonNegativeFloat, Size, SizeOrZero, require_range
+from pretask.pretext_score import HELD_OUT_EPOCH
 from torch import Tensor
 
+from pretask_plugins.methods.sequence_verification.figures import draw_tuples
 from pretask_plugins.shared.clips import count_frames, count_spread, spread_frames
 from pretask_plugins.shared.constants import build_once
 
@@ -160,6 +164,15 @@ class ShuffleFrames:
         from pretask_plugins.methods.sequence_verification.trivial_predictors import fit_differences, predict_prior
 
         return {"majority": predict_prior(self.positive_ratio), "differences": fit_differences(self, batches)}
+
+    def figures(self, task: Task, batch: Batch, /) -> Iterator[Figure]:
+        """Yield tuples, and what they are taken for."""
+        draws = Draws(batch.index, 0, HELD_OUT_EPOCH)
+        inputs, targets = self(batch, draws.branch("split"))
+        scores = task.predict(batch, draws).get("order")
+        label = targets["order"].value
+        is_class = scores is not None and scores.shape == (len(label), 2)
+        yield draw_tuples(inputs.data, label, scores.argmax(1) if scores is not None and is_class else None)
 
     def check(self, clips: Observed) -> None:
         """Raise Incompatible unless clips are long enough."""

@@ -115,7 +115,7 @@ def measured(samples: Samples, train: Samples | None = None, of: Task | None = N
     sharp = {"top_k": 1, "radius": PLACES, "temperature": 0.01}
     parts = {"test": samples, "train": train or samples}
     found: Iterator[tuple[str, Any]] = Tracking(**{**sharp, **options})(of or task(), parts.__getitem__, Budget())
-    return {name if isinstance(value, float) else type(value).__name__: value for name, value in found}
+    return {"items" if isinstance(value, Items) else name: value for name, value in found}
 
 
 def test_perfect_features_follow_every_point_so_that_regions_and_contours_fit_exactly() -> None:
@@ -369,11 +369,12 @@ def test_alike_colours_have_the_larger_product() -> None:
 
 def test_every_object_is_an_item_and_the_picture_shows_frames() -> None:
     found = measured(points(3, 5, "trade"), layer=2)
-    items, figure = found["Items"], found["Figure"]
+    items, figure, moving = found["items"], found["tracks"], found["moving"]
     assert isinstance(items, Items)
     assert items.correct.tolist() == [True] * 6
     assert isinstance(figure, Figure)
     assert Image.open(io.BytesIO(figure.png)).size == (5 * (CELL * PLACES + 2), 3 * (CELL * PLACES + 2))
+    assert Image.open(io.BytesIO(moving.png)).n_frames == 5
 
 
 def test_data_without_masks_and_layers_that_do_not_exist_are_refused() -> None:
