@@ -14,7 +14,7 @@ from pretask.stopping import raise_again
 from pretask_registry import Registered, Registry
 
 from pretask_bench.records.record import Record
-from pretask_bench.runs.plan import Plan, make_plan
+from pretask_bench.runs.plan import COMMON_PRESETS, Plan, make_plan
 from pretask_bench.runs.suites import Division, Suite
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def plan_task(
     fixed = fixed_settings(suite, division)
     arguments: dict[str, Any] = {
         "task": task.id,
-        "preset": preset if preset in task.component.traits["presets"] else None,
+        "preset": "+".join(name for name in preset.split("+") if has_preset(task, name)) or None,
         "parts": {"data": division.data, **({"on": division.on} if division.on else {})},
         "settings": {
             **task_settings,
@@ -172,6 +172,11 @@ def plan_task(
     except (Incompatible, Unknown) as error:
         return PlannedRun(division, task, seed, None, str(error))
     return PlannedRun(division, task, seed, plan, arguments=arguments)
+
+
+def has_preset(task: Registered, name: str) -> bool:
+    """Return whether a task has a preset, of its own or one that all have."""
+    return name in task.component.traits["presets"] or name in COMMON_PRESETS
 
 
 def fixed_settings(suite: Suite, division: Division) -> dict[str, Any]:

@@ -37,3 +37,8 @@ def pretask_components() -> Iterator[Component]:
         "pretask_plugins.suites:lecture.toml",
         summary="The tasks of a lecture on self-supervision, on photographs, digits, books, clips and speech.",
     )
+    yield suite(
+        "lecture-gpu",
+        "pretask_plugins.suites:lecture-gpu.toml",
+        summary="The tasks of a lecture on self-supervision, for an hour of one GPU.",
+    )

@@ -52,7 +52,7 @@ def entered(registry: Registry, folder: Path) -> Record:
     return outcome.record
 
 
-@pytest.mark.parametrize("name", ["pretask/quick@1", "quick", "photos", "lecture"])
+@pytest.mark.parametrize("name", ["pretask/quick@1", "quick", "photos", "lecture", "lecture-gpu"])
 def test_the_built_in_suites_fix_data_and_evaluators_that_are_installed(registry: Registry, name: str) -> None:
     suite = read_suite(registry, name)
     assert all(suite.fixed[division.name].evaluators for division in suite.file.division)
@@ -91,11 +91,21 @@ def test_what_a_run_under_the_suite_records_enters_it(registry: Registry, entere
     assert {row.encoder for row in entered.results} == {"trained", "random-init", "raw-input", "supervised"}
 
 
+def test_of_several_presets_those_are_taken_that_a_task_has(registry: Registry) -> None:
+    suite = suite_of(registry, preset="small+bf16+demo", tasks={})
+    vae, position = plan_suite(registry, suite, tasks=["vae", "relative-position"])
+    assert vae.plan is not None
+    assert vae.plan.recipe.precision == "bf16"
+    assert position.plan is not None
+    assert position.plan.options_of("split")["patch"] == 16
+
+
 def test_a_task_may_have_a_budget_of_its_own(registry: Registry, entered: Record) -> None:
     suite = suite_of(registry, samples=512, budgets={"vae": 256})
     assert suite.explain_exclusion(suite.file.division[0], entered) is None
     (planned,) = plan_suite(registry, suite, tasks=["vae"])
-    assert planned.plan is not None and planned.plan.recipe.samples == 256
+    assert planned.plan is not None
+    assert planned.plan.recipe.samples == 256
 
 
 @pytest.mark.parametrize(
