@@ -67,13 +67,21 @@ def require_range(who: str, prefix: str, part: Any, **ranges: Interval) -> None:
 it is 256 if left out.
     """
     defaults = {field.name: field.default for field in fields(part)}
-    annotations = read_annotations(type(part))  # type: ignore[arg-type] # of Any, mypy knows no hash
-    declared = [(name, annotations[name]) for name in defaults]
+    declared = list_ranged(type(part))  # type: ignore[arg-type] # of Any, mypy knows no hash
     dependent = [(name, Annotated[Any, interval]) for name, interval in ranges.items()]
     # What others depend on comes first; a range that depends on others tells more than the declared one.
-    order = [*(entry for entry in declared if entry[0] not in ranges), *dependent, *declared]
+    others = [entry for entry in declared if entry[0] in ranges]
+    order = [*(entry for entry in declared if entry[0] not in ranges), *dependent, *others]
     for name, annotation in order:
         check_range(who, f"{prefix}.{name}", getattr(part, name), annotation, defaults[name])
+
+
+@cache
+def list_ranged(cls: type) -> list[tuple[str, Any]]:
+    """Return the fields of a dataclass whose annotations declare a range at any depth, and these."""
+    annotations = read_annotations(cls)
+    named = [(field.name, annotations[field.name]) for field in fields(cls)]
+    return [(name, one) for name, one in named if any(map(read_interval, iterate_number_types(one)))]
 
 
 @cache
@@ -116,11 +124,10 @@ def check_range(who: str, option: str, value: object, annotation: Any, default: 
 
 def find_outside(value: object, annotation: Any) -> tuple[Any, Interval] | None:
     """Return the first number of a value that is outside its declared range, with that range; None if there is none."""
-    interval = read_interval(annotation)
+    interval, origin, members = read_form(annotation)
     if interval is not None:
         numbers = value if isinstance(value, tuple | list) else (value,)
         return next(((number, interval) for number in numbers if not is_within(number, interval)), None)
-    origin, members = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return find_outside(value, members[0])
     if origin in (Union, UnionType):
@@ -151,20 +158,26 @@ def read_interval(annotation: Any) -> Interval | None:
     >>> read_interval(Fraction), read_interval(int)
     (Interval(gt=None, ge=0, lt=None, le=1), None)
     """
-    return None if get_origin(annotation) is not Annotated else read_marks(get_args(annotation)[1:])
+    return read_form(annotation)[0]
 
 
-def read_marks(marks: tuple[Any, ...]) -> Interval | None:
-    """Return the range that the marks of an annotation declare; None if they declare none."""
+def read_form(annotation: Any) -> tuple[Interval | None, Any, tuple[Any, ...]]:
+    """Return the range that an annotation declares itself, what it is a form of, and its members."""
     try:
-        return join_marks(marks)
+        return find_form(annotation)
     except TypeError:  # of marks without a hash
-        return join_marks.__wrapped__(marks)
+        return find_form.__wrapped__(annotation)
 
 
 @lru_cache(maxsize=1024)
+def find_form(annotation: Any) -> tuple[Interval | None, Any, tuple[Any, ...]]:
+    """Return the same of annotations that have a hash: plans of thousands of runs ask for the same few."""
+    origin, members = get_origin(annotation), get_args(annotation)
+    return (join_marks(members[1:]) if origin is Annotated else None), origin, members
+
+
 def join_marks(marks: tuple[Any, ...]) -> Interval | None:
-    """Return the same of marks that have a hash: plans of thousands of runs ask for the same few."""
+    """Return the range that the marks of an annotation declare; None if they declare none."""
     bounds = [bound for mark in marks for bound in expand(mark)]
     found = {BOUNDS[type(bound)]: getattr(bound, BOUNDS[type(bound)]) for bound in bounds if type(bound) in BOUNDS}
     return Interval(**found) if found or any(isinstance(mark, Interval) for mark in marks) else None

@@ -5,7 +5,7 @@ Axes: none; steps and samples are counted.
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 from pretask.options import (
@@ -116,12 +116,12 @@ class Recipe:
 
     def as_fields(self) -> dict[str, Any]:
         """Return the fields as a record holds them: later ones only where they do something, so that old cells stay."""
-        fields = asdict(self)
+        found = {field.name: getattr(self, field.name) for field in fields(self)}  # nothing that could be changed
         if self.schedule != STABLE:
-            del fields["decay"]
+            del found["decay"]
         if self.optimizer != "adagrad" or not self.initial_accumulator:
-            del fields["initial_accumulator"]
-        return fields
+            del found["initial_accumulator"]
+        return found
 
     def make_optimizer(self, parameters: Iterable["Parameter"]) -> "Optimizer":
         """Make the optimizer over the parameters that want a gradient, matrices apart from vectors."""
