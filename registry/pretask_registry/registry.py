@@ -4,6 +4,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +43,12 @@ class Registered:
         """Of the component, without its namespace."""
         return self.component.name
 
-    @property
+    @cached_property
     def id(self) -> str:
         """The full id, as records hold it."""
         return f"{self.unversioned_id}@{self.component.version}"
 
-    @property
+    @cached_property
     def unversioned_id(self) -> str:
         """The id without its version."""
         return f"{self.namespace}/{self.name}"
