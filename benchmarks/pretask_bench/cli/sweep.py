@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pretask_bench.cli.collection import collected_seldom
 from pretask_bench.cli.main import json_option, plugin_files, registry
 from pretask_bench.cli.numbers import AMOUNT, COUNT, SECONDS, THREADS
 from pretask_bench.results.tables import draw_table, show_json, show_rows
@@ -109,12 +110,13 @@ def command(
     file, ledger = read_grid(grid), Ledger(out / SWEEPS / grid.stem)
     devices = list_devices(device, threads)
     planner = Planner(registry(), file, out / "records", ledger, again)
-    cells = planner.plan()
-    estimates = estimate(planner, cells, calibrate, devices[0])
     together = jobs or len(devices)
-    if only_plan:
-        show_plan(cells, estimates, together, as_json)
-        return
+    with collected_seldom():
+        cells = planner.plan()
+        estimates = estimate(planner, cells, calibrate, devices[0])
+        if only_plan:
+            show_plan(cells, estimates, together, as_json)
+            return
     for line in describe(cells, estimates, together):
         click.echo(line, err=True)
     context = make_context(out, devices[0], file.baselines, checkpoint_seconds, pictures, attribution)

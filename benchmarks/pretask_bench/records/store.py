@@ -21,6 +21,7 @@ from pretask_bench.records.record import Record, parse_record, record_hash
 
 MAX_FILE_BYTES = 1 << 26  # bytes of one file; a larger one is refused unread
 RECORD = re.compile("[0-9a-f]{64}[.]json")
+ENDING = ".json"
 RUN_RECORD = "record.json"  # in the folder of a run, beside task.json: the same bytes under another name
 OTHERS = "records"  # folder of a run's other records, of the same encoder on other data, by their hashes
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -131,12 +132,17 @@ def find_stores(folder: Path) -> list[Path]:
 
 def store_files(folder: Path) -> list[Path]:
     """Return the files of a store that should be records, in no order; raises PretaskError if it cannot be read."""
+    return [folder / f"{name}{ENDING}" for name in store_names(folder)]
+
+
+def store_names(folder: Path) -> list[str]:
+    """Return the names of the same files, without their ending."""
     try:
         names = os.listdir(folder)
     except OSError as error:
         name = escape_invisible(folder.name)
         raise PretaskError(name, "a folder that can be read", str(error.strerror), "Name another.") from error
-    return [folder / name for name in names if name.endswith(".json") and name[0] != "."]
+    return [name.removesuffix(ENDING) for name in names if name.endswith(ENDING) and name[0] != "."]
 
 
 def read(path: Path | str, *, was_read: bool = False) -> Record:

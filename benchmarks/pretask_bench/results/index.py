@@ -25,17 +25,18 @@ from pretask_bench.records.encoders import TRAINED
 from pretask_bench.records.measured import EvaluationResult, Pretext, WithMetrics
 from pretask_bench.records.metrics import declared_metrics
 from pretask_bench.records.record import Provenance, Record
-from pretask_bench.records.store import Refused, enter, find_stores, list_files, name_of, read, store_files
+from pretask_bench.records.store import Refused, enter, find_stores, list_files, name_of, read, store_names
 from pretask_bench.results.groups import SEEDLESS, seedless_key
 from pretask_bench.results.pretext import headline_metrics
 
-FORMAT = 6  # of a summary row; another one is another file
+FORMAT = 7  # of a summary row; another one is another file
 LOCK_SECONDS = 10.0  # seconds for another writer
 BATCH_RECORDS = 500  # records between two commits, so that a stopped reader has not read in vain
 REBUILD = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_FORMAT}
 TABLE = (
     "CREATE TABLE IF NOT EXISTS summaries (name TEXT PRIMARY KEY, key TEXT, code TEXT, summary TEXT, checksum INTEGER)"
 )
+BY_KEY = "CREATE INDEX IF NOT EXISTS by_key ON summaries (key)"
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def read_summaries(places: Iterable[Path | str]) -> tuple[list[SummaryRow], list
 
 def read_store(folder: Path, refused: list[Refused]) -> dict[str, SummaryRow]:
     """Return the summary rows of one store by name: those that its index knows, and others that are read and added."""
-    names = {path.stem for path in store_files(folder)}
+    names = {*store_names(folder)}
     index = index_path(folder)
     known = load(index, names)
     new = read_files(sorted(folder / f"{name}.json" for name in names - known.keys()), refused)
@@ -137,24 +138,34 @@ def find_by_cell(folder: Path, cell: Cell) -> Iterator[tuple[Record, Path]]:
 
 
 def find_names(folder: Path, key: str) -> list[str]:
-    """Return the names of a store's records with this seedless key, by the index, to which new ones are added."""
-    names, index = {path.stem for path in store_files(folder)}, index_path(folder)
-    keys = load_keys(index)
-    new = read_files(sorted(folder / f"{name}.json" for name in names - keys.keys()), [])
+    """Return the names of a store's records with this seedless key, by the index, to which new ones are added.
+
+    Of records that the index knows no more is read than the names of their files: a sweep asks once for each cell.
+    """
+    names, index = {*store_names(folder)}, index_path(folder)
+    unknown = names.difference(name for (name,) in query(index, "SELECT name FROM summaries"))
+    entries = query(index, "SELECT name, key, code, summary, checksum FROM summaries WHERE key = ?", key)
+    found = {name for name, *entry, kept_sum in entries if checksum(*entry) == kept_sum}
+    new = read_files(sorted(folder / f"{name}.json" for name in unknown), [])
     while some := dict(islice(new, BATCH_RECORDS)):
-        keys |= {name: summary.key for name, summary in some.items()}
+        found |= {name for name, summary in some.items() if summary.key == key}
         save(index, some)
-    return sorted(name for name in names if keys.get(name) == key)
+    return sorted(found & names)
 
 
 def load_keys(index: Path) -> dict[str, str]:
     """Return the keys of all records in an index by name; none where it cannot be used."""
+    entries = query(index, "SELECT name, key, code, summary, checksum FROM summaries")
+    return {name: entry[0] for name, *entry, kept_sum in entries if checksum(*entry) == kept_sum}
+
+
+def query(index: Path, question: str, *values: str) -> list[Any]:
+    """Return what an index answers; nothing where it cannot be used."""
     if not index.is_file():
-        return {}
+        return []
     with suppress(sqlite3.Error), closing(sqlite3.connect(index, timeout=LOCK_SECONDS)) as file:
-        entries = file.execute("SELECT name, key, code, summary, checksum FROM summaries").fetchall()
-        return {name: entry[0] for name, *entry, kept_sum in entries if checksum(*entry) == kept_sum}
-    return {}
+        return file.execute(question, values).fetchall()
+    return []
 
 
 def read_files(paths: Iterable[Path], refused: list[Refused]) -> Iterator[tuple[str, SummaryRow]]:
@@ -210,6 +221,7 @@ def save(index: Path, new: Mapping[str, SummaryRow]) -> None:
         index.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(index, timeout=LOCK_SECONDS)) as file, file:
             file.execute(TABLE)
+            file.execute(BY_KEY)
             file.executemany(
                 "INSERT OR REPLACE INTO summaries VALUES (?, ?, ?, ?, ?)",
                 [(name, *entry, checksum(*entry)) for name, *entry in entries],

@@ -245,13 +245,24 @@ def expand_names(registry: Registry, grid: Grid) -> Grid:
 
 def expand_axis(registry: Registry, name: str, values: Iterable[Any]) -> Iterator[Any]:
     """Yield the values of an axis, each once."""
-    seen: list[Any] = []
+    seen: set[Any] = set()
     for value in values:
         for one in match(registry, name, value) if is_pattern(name, value) else [value]:
             settled = settle(registry, name, one)
-            if settled not in seen:
-                seen.append(settled)
+            if freeze(settled) not in seen:
+                seen.add(freeze(settled))
                 yield settled
+
+
+def freeze(value: Any) -> Any:
+    """Return a value of TOML as one with a hash; equal values give equal ones.
+
+    >>> freeze([1, [2, 3]]), freeze({"a": [1]})
+    ((1, (2, 3)), frozenset({('a', (1,))}))
+    """
+    if isinstance(value, list | tuple):
+        return tuple(map(freeze, value))
+    return frozenset((name, freeze(one)) for name, one in value.items()) if isinstance(value, dict) else value
 
 
 def is_pattern(name: str, value: Any) -> bool:

@@ -116,8 +116,9 @@ class PastRecords:
         """Return in what a cell differs from one that is recorded with the same parts; "" where there is none."""
         if described is None:
             return ""
-        now = flatten(described.fields)
-        found = [list_differences(flatten(as_fields(record)), now) for record in self.find(names_of(described.fields))]
+        records = self.find(names_of(described.fields))
+        now = flatten(described.fields) if records else {}
+        found = [list_differences(flatten(as_fields(record)), now) for record in records]
         nearest = min((differences for differences in found if differences), key=len, default=[])
         more = f" and {len(nearest) - MAX_SHOWN} more" if len(nearest) > MAX_SHOWN else ""
         return f"not recorded; others have {', '.join(nearest[:MAX_SHOWN])}{more}" if nearest else ""
