@@ -6,6 +6,8 @@ import pytest
 import torch
 from pretask import Agreement, Categories, Draws, Features, FeatureSpec, Reference, Target, TargetSpec, Values
 from pretask.metrics import LOSS, find_loss_metric
+from pretask.specs import Sight
+from pretask_plugins.methods.contrastive_predictive.split import Latents
 from pretask_plugins.methods.glove.split import Cooccurrence
 from pretask_registry import Registry, build
 from pretask_registry.registry import Registered
@@ -21,6 +23,7 @@ SPECS: dict[str, TargetSpec] = {
     "agreement": Agreement(),
     "reference": Reference(3, grid=GRID),
     "co-occurrence": Cooccurrence(grid=GRID),
+    "latents": Latents(grid=GRID, sees="past"),
 }
 LABELS = torch.arange(BATCH)[:, None] % 3 + torch.arange(4) % 2
 GIVEN = (torch.arange(4) % 2).float().expand(BATCH, -1)  # a position of weight 0 may be pointed at
@@ -30,6 +33,7 @@ TARGETS = {
     "agreement": Target(torch.arange(BATCH) // 2),
     "reference": Target(LABELS % 3, GIVEN),
     "co-occurrence": Target(LABELS.float()),
+    "latents": Target(torch.arange(BATCH * 4).view(BATCH, 4)),
 }
 
 
@@ -37,9 +41,10 @@ def parts_of_loss(objective: Any, kind: str) -> set[str]:
     """The names in the loss of two targets of a kind, and in its chance levels."""
     names = ("one",) if kind == "co-occurrence" else ("one", "two")
     views = 2 if kind == "co-occurrence" else 1
-    built = objective(FeatureSpec(WIDTH, GRID, views), dict.fromkeys(names, SPECS[kind]))
+    streams: tuple[Sight, ...] = ("present", "past") if kind == "latents" else ("all",)
+    built = objective(FeatureSpec(WIDTH, GRID, views, streams), dict.fromkeys(names, SPECS[kind]))
     vectors = Draws(torch.arange(BATCH)).normal("features", views, 4, WIDTH)
-    features = Features({"all": vectors}, {"all": vectors.mean(2)}, GRID)
+    features = Features(dict.fromkeys(streams, vectors), dict.fromkeys(streams, vectors.mean(2)), GRID)
     loss = built(features, dict.fromkeys(names, TARGETS[kind]), Draws(torch.arange(BATCH)))
     return {*loss.parts, *getattr(built, "chance", {})}
 
