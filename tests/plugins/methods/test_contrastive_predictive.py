@@ -95,4 +95,4 @@ def test_models_with_one_stream_and_single_frames_are_refused() -> None:
     with pytest.raises(Incompatible, match="present and past"):
         FutureContrast(FeatureSpec(WIDTH, (FRAMES,), 1, ("past",)), targets)
     with pytest.raises(Incompatible, match="two frames or more"):
-        FutureContrast(FeatureSpec(WIDTH, (1,), 1, ("present", "past")), targets)
+        FutureContrast(FeatureSpec(WIDTH, (1,), 1, ("present", "past")), {"moments": Latents(grid=(1,), sees="past")})

@@ -1,4 +1,4 @@
-"""Models of clips: one that looks at every frame by itself, and those that look at all frames at once.
+"""Models of clips: one that looks at every frame by itself, and those that look at several frames at once.
 
 A clip is ordered views of modality `image`, so that any image model reads it frame by frame as well.
 Axes: see the modules.
@@ -32,4 +32,14 @@ def pretask_components() -> Iterator[Component]:
         source="Tran et al. 2018",
         cites="tran2018closer",
         small={"name": "mc3_18", "stages": 1},
+    )
+    yield model(
+        "temporal",
+        "pretask_plugins.models.video.temporal:Temporal",
+        modality=CLIPS,
+        streams={"past", "all"},
+        summary="An image network over frames, then attention or convolutions along time.",
+        source="Bertasius, Wang and Torresani 2021; Tran et al. 2018",
+        cites=("bertasius2021space", "tran2018closer"),
+        small={"width": 8, "depth": 2, "layers": 1, "heads": 2},
     )

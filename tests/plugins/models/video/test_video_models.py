@@ -1,9 +1,13 @@
 """Promises of the models of clips."""
 
+from dataclasses import replace
+from typing import Literal
+
 import pytest
 import torch
-from pretask import Categories, Incompatible, Inputs, InputSpec, Unknown, Values, find_readout
+from pretask import Categories, Features, Incompatible, Inputs, InputSpec, Unknown, Values, find_readout
 from pretask_plugins.models.video.frames import Frames
+from pretask_plugins.models.video.temporal import Temporal
 from pretask_plugins.models.video.torchvision_video import TorchvisionVideo
 
 CLIP = InputSpec("image", (3, 32, 32), views=4, ordered=True)
@@ -18,6 +22,8 @@ MODELS = {
     "small": lambda spec: Frames(spec, spec, width=4, depth=2, pool=2),
     "resnet": lambda spec: Frames(spec, spec, name="resnet10t", output_stride=8),
     "vit": lambda spec: Frames(spec, spec, name="test_vit"),
+    "attention": lambda spec: Temporal(spec, spec, width=4, depth=2, layers=2, heads=2),
+    "convolution": lambda spec: Temporal(spec, spec, width=4, depth=2, layers=2, mixing="convolution"),
     "mc3": lambda spec: TorchvisionVideo(spec, spec, name="mc3_18"),
     "mc3 of two stages": lambda spec: TorchvisionVideo(spec, spec, name="mc3_18", stages=2),
 }
@@ -54,6 +60,44 @@ def test_a_frame_is_seen_by_itself(name: str) -> None:
     before, after = model(clip).pooled["present"], model(Inputs(changed)).pooled["present"]
     assert torch.equal(before[:, [0, 1, 3]], after[:, [0, 1, 3]])
     assert not torch.equal(before[:, 2], after[:, 2])
+
+
+@pytest.mark.parametrize("mixing", ["attention", "convolution"])
+@pytest.mark.parametrize("causal", [True, False])
+def test_a_frame_knows_the_frames_around_it_and_no_later_ones_where_it_must_not(
+    mixing: Literal["attention", "convolution"], causal: bool
+) -> None:
+    model = Temporal(CLIP, CLIP, width=4, depth=1, layers=1, heads=2, mixing=mixing, causal=causal).eval()
+    clip = inputs(CLIP)
+    changed = clip.data.clone()
+    changed[:, 2] = 0.3
+    stream = "past" if causal else "all"
+    before, after = model(clip).streams[stream], model(Inputs(changed)).streams[stream]
+    differs = (before != after).any(-1).any(-1).any(0).tolist()
+    assert differs == [not causal and mixing == "attention", not causal, True, True]
+
+
+def test_time_is_mixed_at_every_position_by_itself() -> None:
+    model = Temporal(CLIP, CLIP, width=4, depth=1, layers=2, heads=2).eval()
+    model.frames = Brightness()
+    clip = torch.rand(1, 4, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    changed = clip.clone()
+    changed[0, 1, :, 3, 3] += 1
+    before, after = model(Inputs(clip)).streams["all"], model(Inputs(changed)).streams["all"]
+    assert (before != after).any(-1).any(1)[0].nonzero().flatten().tolist() == [15]
+
+
+class Brightness(torch.nn.Module):
+    """Every pixel is a position, and its brightness all eight numbers of it."""
+
+    def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
+        tokens = inputs.data.mean(2).flatten(2)[..., None] * torch.arange(1.0, 9.0)
+        return Features({"present": tokens}, {"present": tokens.mean(2)}, (4, 4))
+
+
+def test_views_without_order_have_no_time() -> None:
+    with pytest.raises(Incompatible, match="frames in order"):
+        Temporal(replace(CLIP, ordered=False), CLIP)
 
 
 def test_a_video_network_mixes_frames() -> None:
