@@ -2,7 +2,8 @@
 
 Source: Vaswani et al., NeurIPS 2017; layer normalization before each part (Xiong et al., ICML 2020); rotary positions
 (Su et al. 2021); initialization as Radford et al. 2019.
-Differs: a frame enters by one linear map. A segment has an embedding, as in BERT, where the data are tokens.
+Differs: a frame enters by one linear map. A learned vector in the place of what is hidden is that of wav2vec 2.0
+(Baevski, Zhou, Mohamed and Auli, NeurIPS 2020). A segment has an embedding, as in BERT, where the data are tokens.
 Axes: R rows (views of samples), L positions, D width, E width of one head, M channels of a frame.
 """
 
@@ -28,7 +29,7 @@ from pretask_plugins.models.text.sequence import (
     sight_mask,
     with_layers,
 )
-from pretask_plugins.shared.attention import Block, Pair, initialize, rotary_angles
+from pretask_plugins.shared.attention import INITIAL_STD, Block, Pair, initialize, rotary_angles
 
 Memory = list[Pair]  # of every block
 
@@ -48,6 +49,8 @@ class Transformer(nn.Module):
         context: Positions to learn; those of the longest input where it is left out.
         segments: How many joined pieces an input may have.
         dropout: Fraction of activations that are dropped in training.
+        mask_vector: Whether a learned vector stands in the place of every position that the split hides, whatever it
+            left there (Baevski et al. 2020).
 
     Raises:
         Incompatible: The inputs are neither tokens nor frames, or the heads cannot share the width.
@@ -68,6 +71,7 @@ class Transformer(nn.Module):
         context: Size | None = None,
         segments: Size = 2,
         dropout: FractionBelowOne = 0.1,
+        mask_vector: bool = False,
     ) -> None:
         super().__init__()
         rotary = position == "rotary"
@@ -85,6 +89,7 @@ class Transformer(nn.Module):
         self.blocks = nn.ModuleList(Block(width, heads, hidden * width, causal, dropout) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
         initialize(self, depth)
+        self.mask = nn.Parameter(nn.init.normal_(torch.empty(width), std=INITIAL_STD)) if mask_vector else None
 
     def extra_repr(self) -> str:
         """Return the settings that no weight shows."""
@@ -147,6 +152,9 @@ class Transformer(nn.Module):
             vectors = self.embedding(data) + self.segment(torch.zeros_like(data) if segment is None else segment)
         else:
             vectors = self.frame(data)
+        visible = flatten_views(inputs.visible)
+        if self.mask is not None and visible is not None:
+            vectors = torch.where(visible[..., None], vectors, self.mask.to(vectors.dtype))
         if self.position is not None:
             vectors = vectors + self.position.weight[start : start + vectors.shape[1]]
         dropped: Tensor = self.dropout(vectors)

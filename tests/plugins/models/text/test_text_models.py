@@ -359,3 +359,16 @@ def test_going_on_from_what_is_remembered_gives_the_features_of_one_pass(name: s
 def test_a_transformer_that_sees_the_future_cannot_go_on() -> None:
     with pytest.raises(Incompatible, match=r"model\.causal=true"):
         make("transformer").step(Inputs(tokens(WHOLE)), None)
+
+
+def test_a_learned_vector_stands_for_what_is_hidden_whatever_was_left_there() -> None:
+    spec = InputSpec("audio", (6, 3))
+    model = Transformer(spec, spec, width=8, depth=1, heads=2, mask_vector=True).eval()
+    frames = torch.rand(2, 1, 6, 3, generator=torch.Generator().manual_seed(0))
+    visible = torch.tensor([True, True, False, True, False, True]).expand(2, 1, 6)
+    other = torch.where(visible[..., None], frames, 9.0)
+    one, two = (model(Inputs(data, visible=visible)).streams["all"] for data in (frames, other))
+    assert torch.equal(one, two)
+    assert not torch.allclose(one, model(Inputs(frames)).streams["all"])
+    shown = model(Inputs(frames, visible=torch.ones_like(visible))).streams["all"]
+    assert torch.equal(shown, model(Inputs(frames)).streams["all"])
