@@ -1,5 +1,6 @@
 """Promises of masked speech; mask ratios and fates from methods.md section 13."""
 
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 from pretask import Batch, Draws, FeatureSpec, Incompatible, Observed
 from pretask.specs import Values
 from pretask_plugins.methods.masked_speech.figures import COLORS, HIGHEST, draw_spectrograms
-from pretask_plugins.methods.masked_speech.split import MaskedSpans, MaskFrames, MaskSpectrogram
+from pretask_plugins.methods.masked_speech.split import MaskedSpans, MaskFrames, MaskSpectrogram, mask_spans
 from pretask_plugins.objectives.regression import Regression
 from pretask_plugins.shared.speech.spans import (
     NEVER,
@@ -240,3 +241,19 @@ def test_the_figure_shows_what_was_hidden_and_what_is_predicted_there() -> None:
     assert hidden[5] == true[5]
     assert predicted[4] == list(COLORS[-1]), "as loud as can be"
     assert predicted[5] == true[5]
+
+
+def test_a_block_of_bands_is_erased_in_all_frames_and_scored_where_bands_are_pixels() -> None:
+    batch = noise(64)
+    plain = mask_spans(SMALL, batch, Draws(batch.index))
+    blocks = mask_spans(replace(SMALL, bands=0.2), batch, Draws(batch.index))
+    assert blocks.bands is not None
+    widths = blocks.bands.sum(1)
+    assert set(widths.tolist()) == {0, 1, 2, 3, 4}
+    edges = torch.nn.functional.pad(blocks.bands.int(), (1, 1)).diff(dim=1)
+    assert int((edges == 1).sum(1).max()) == 1  # one block
+    assert torch.equal(blocks.shown, plain.shown.masked_fill(blocks.bands[:, None], 0))
+    assert torch.equal(blocks.weight, plain.weight)
+    weight = MaskSpectrogram(mels=20, rate=8000, bands=0.2)(batch, Draws(batch.index))[1]["frames"].weight
+    assert weight is not None
+    assert torch.equal(weight > 0, blocks.bands[..., None] | (plain.weight[:, None] > 0))

@@ -9,7 +9,8 @@ masked frames are replaced take them from other places of themselves, since a sp
 delta features, no stacking of frames. Means and standard deviations of the whole recording are removed before masking,
 as in the released code: that leaks the hidden frames' mean, and is accepted. The network has rotary positions and
 normalizes before each part, where Mockingjay has sinusoidal positions and normalizes after it; its head has one hidden
-layer.
+layer. Bands that split.bands hides, as TERA does, are scored in frames of spans alone, since a frame has one weight; of
+a spectrogram as an image every pixel of them is.
 Axes: B batch, S samples of a waveform, T frames, M mel bands.
 """
 

@@ -24,6 +24,7 @@ from pretask import (
     Task,
     Values,
 )
+from pretask.options import Fraction
 from pretask.pretext_score import HELD_OUT_EPOCH
 from torch import Tensor
 
@@ -44,7 +45,19 @@ ERASED_BELOW, REPLACED_BELOW = 0.8, 0.9
 
 
 @dataclass(frozen=True)
-class MaskFrames(SpeechMasking):
+class AcousticMasking(SpeechMasking):
+    """Options of both splits here: how recordings become frames, how many of these are hidden, and how many bands.
+
+    Args:
+        bands: Of the mel bands, the largest part that a block of them covers, which is erased in all frames; 0 erases
+            none, .2 is that of TERA. Its width is uniform from none on.
+    """
+
+    bands: Fraction = 0.0
+
+
+@dataclass(frozen=True)
+class MaskFrames(AcousticMasking):
     """Erase, replace or leave spans of frames, one of the three for a whole recording.
 
     Source: Liu et al. 2020, section 2.
@@ -85,7 +98,7 @@ class MaskFrames(SpeechMasking):
 
 
 @dataclass(frozen=True)
-class MaskSpectrogram(SpeechMasking):
+class MaskSpectrogram(AcousticMasking):
     """Mask the same frames as a picture: one channel, bands as rows and frames as columns, for image models.
 
     Source: Liu et al. 2020, section 2. Differs: models see which columns are zeros, not which are visible.
@@ -107,6 +120,8 @@ class MaskSpectrogram(SpeechMasking):
         masked = mask_spans(self, batch, draws)
         value = to_pixels(masked.mel)
         weight = masked.weight[:, None].expand(value.shape[:3])
+        if masked.bands is not None:
+            weight = torch.where(masked.bands[..., None] & masked.present[:, None], 1.0, weight)
         return Inputs(to_picture(masked.shown)), {"frames": Target(value, weight)}
 
     def whole(self, batch: Batch, /) -> Inputs:
@@ -127,6 +142,7 @@ class MaskedSpans(NamedTuple):
         present: Which are no padding.
         visible: Which are shown as they were, because they are in no span or the recording's spans stay.
         weight: 1 for frames of spans that are no padding, which are predicted; 0 for others.
+        bands: Which are hidden in all frames; None where there are none.
     """
 
     mel: Float[Tensor, "B T M"]
@@ -134,10 +150,11 @@ class MaskedSpans(NamedTuple):
     present: Bool[Tensor, "B T"]
     visible: Bool[Tensor, "B T"]
     weight: Float[Tensor, "B T"]
+    bands: Bool[Tensor, "B M"] | None = None
 
 
-def mask_spans(options: SpeechMasking, batch: Batch, draws: Draws) -> MaskedSpans:
-    """Erase, replace or leave spans of frames, by one number for a whole recording."""
+def mask_spans(options: AcousticMasking, batch: Batch, draws: Draws) -> MaskedSpans:
+    """Erase, replace or leave spans of frames, by one number for a whole recording; erase a block of bands."""
     mel, present = read_frames(options, batch)
     latest, length = draw_spans(options, batch, present, draws)
     since = since_latest(latest)
@@ -148,7 +165,24 @@ def mask_spans(options: SpeechMasking, batch: Batch, draws: Draws) -> MaskedSpan
     shown = torch.where(visible[..., None], mel, others)
     # As floats, in one operation.
     weight = torch.lt(since, options.span, out=torch.empty(since.shape, device=since.device))
-    return MaskedSpans(mel, shown, present, visible, weight if batch.present is None else weight * present)
+    bands = draw_bands(options, draws)
+    if bands is not None:
+        shown = shown.masked_fill(bands[:, None], 0)
+    return MaskedSpans(mel, shown, present, visible, weight if batch.present is None else weight * present, bands)
+
+
+def draw_bands(options: AcousticMasking, draws: Draws) -> Bool[Tensor, "B M"] | None:
+    """Return which bands of every recording are erased: a block of them, of any width up to the largest.
+
+    Source: Liu, Li and Lee 2021 (TERA), section III; Park et al. 2019 (SpecAugment).
+    """
+    widest = int(options.bands * options.mels)
+    if not widest:
+        return None
+    width = draws.integers("bands", 0, widest + 1)
+    start = draws.integers("first band", 0, options.mels + 1 - width)
+    band = torch.arange(options.mels, device=width.device)
+    return (band >= start[:, None]) & (band < (start + width)[:, None])
 
 
 def to_pixels(frames: Float[Tensor, "B T M"]) -> Float[Tensor, "B M T 1"]:
