@@ -12,6 +12,7 @@ them than the weakest regularizer of the grid can use.
 Axes: N samples, n samples of a chunk, D features, R basis vectors plus one for the bias, K rows of weights.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -20,6 +21,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pretask_plugins.evaluators.probes.moments import Rows, as_rows, compute_moments, gram, std_or_infinity
+from pretask_plugins.evaluators.probes.products import multiply
 
 MAX_COPY_BYTES = 1 << 31  # bytes of a rotated copy, at most
 MIN_VARIANCE = 1e-12  # of the largest: what double precision and the rounding of float32 features leave is below it
@@ -57,7 +59,7 @@ class Basis:
         for chunk in rows.chunks():
             standardized, end = self.standardize(chunk), begin + len(chunk)
             rotated[:num_precise, begin:end] = (standardized @ self.rotation[:, :num_precise]).T  # in double precision
-            rotated[num_precise:-1, begin:end] = rotation.T @ standardized.to(self.dtype).T
+            rotated[num_precise:-1, begin:end] = multiply(rotation.T, standardized.to(self.dtype).T)
             begin = end
         return rotated
 
@@ -118,8 +120,8 @@ class Columns(Protocol):
         """The type in which products are computed."""
         ...
 
-    def read(self, begin: int, end: int) -> Float[Tensor, "R1 n"]:
-        """Return some columns, with ones for the bias."""
+    def chunks(self) -> Iterator[Float[Tensor, "R1 n"]]:
+        """Yield all columns in order, CHUNK_ROWS at a time, with ones for the bias."""
         ...
 
     def rotate_weights(self, weights: Float[Tensor, "K R1"]) -> Float[Tensor, "K _"]:
@@ -133,18 +135,18 @@ class Columns(Protocol):
 
 @dataclass(frozen=True)
 class RotatedColumns:
-    """Features in the basis, in memory."""
+    """Features in the basis, in memory: every chunk a matrix of its own, since products read those faster."""
 
-    values: Float[Tensor, "R1 N"]
+    values: tuple[Float[Tensor, "R1 n"], ...]
 
     @property
     def dtype(self) -> torch.dtype:
         """The type in which products are computed."""
-        return self.values.dtype
+        return self.values[0].dtype
 
-    def read(self, begin: int, end: int) -> Float[Tensor, "R1 n"]:
-        """Return some columns, with ones for the bias."""
-        return self.values[:, begin:end]
+    def chunks(self) -> Iterator[Float[Tensor, "R1 n"]]:
+        """Yield all columns in order, CHUNK_ROWS at a time, with ones for the bias."""
+        yield from self.values
 
     def rotate_weights(self, weights: Float[Tensor, "K R1"]) -> Float[Tensor, "K R1"]:
         """Return the weights as they are: these columns are the basis."""
@@ -163,12 +165,13 @@ class StreamedColumns:
     basis: Basis
     dtype: torch.dtype
 
-    def read(self, begin: int, end: int) -> Float[Tensor, "D1 n"]:
-        """Read some columns, standardized, with ones for the bias."""
-        standardized = self.basis.standardize(self.rows.read(begin, end)).to(self.dtype)
-        columns = standardized.new_ones(standardized.shape[1] + 1, len(standardized))
-        columns[:-1] = standardized.T
-        return columns
+    def chunks(self) -> Iterator[Float[Tensor, "D1 n"]]:
+        """Read all columns in order, CHUNK_ROWS at a time, standardized, with ones for the bias."""
+        for chunk in self.rows.chunks():
+            standardized = self.basis.standardize(chunk).to(self.dtype)
+            columns = standardized.new_ones(standardized.shape[1] + 1, len(standardized))
+            columns[:-1] = standardized.T
+            yield columns
 
     def rotate_weights(self, weights: Float[Tensor, "K R1"]) -> Float[Tensor, "K D1"]:
         """Return weights for features that are not rotated from weights in the basis."""
@@ -183,4 +186,4 @@ def build_columns(rows: Rows, basis: Basis, dtype: torch.dtype) -> Columns:
     """Build the solver's training features: rotated in memory where that takes at most MAX_COPY_BYTES."""
     if len(rows) * (len(basis.variance) + 1) * basis.variance.itemsize > MAX_COPY_BYTES:
         return StreamedColumns(rows, basis, dtype)
-    return RotatedColumns(basis(rows).to(dtype))
+    return RotatedColumns(tuple(basis(chunk).to(dtype) for chunk in rows.chunks()))

@@ -11,9 +11,11 @@ gradient, is the closed-form ridge solution. Elsewhere the data's curvature is a
 (s y) / (y M y) of the newest pair.
 
 The problems, one for each regularization lambda, are solved from strong to weak in small blocks, the problems of a
-block together. A block is warm-started where the one before ended or by extrapolating the path, whichever is lower, and
-keeps its curvature pairs (s, y), step and change of gradient: along s the gradient of another lambda changes by y' = y
-+ (lambda' - lambda) s. Logits are class-major, (…, C, N), because a softmax over a short inner axis is slow.
+block together. A block is warm-started where the one before ended, and keeps its curvature pairs (s, y), step and
+change of gradient: along s the gradient of another lambda changes by y' = y + (lambda' - lambda) s. So nothing of the
+data is read to see that a problem had converged before it began. Otherwise the first step extrapolates the path, and
+ends where the loss is lower; its pair is kept in both cases. Logits are class-major, (…, C, N), because a softmax over
+a short inner axis is slow.
 
 A problem has converged when its suboptimality gap, what its objective still exceeds the minimum by, is small. Two
 measures: |gradient|^2 / (2 lambda) is a bound always (f is strongly convex; it is also the duality gap at the dual
@@ -22,7 +24,8 @@ g is taken, g the gradient and H the inverse Hessian of the curvature pairs, wit
 s y / s M^-1 s of any pair along directions that no pair covers. L-BFGS itself scales by the newest pair, which is the
 stiffest as a rule: good steps, but half of -gradient times direction is then a tenth of the gap, or less. Curvature is
 known along steps alone, and some directions show theirs late (that of an outlier, whose probability has long been 1),
-so this estimate counts from the fifth step of a block on, and together with the observed decrease of the last five.
+so this estimate counts only together with the change of the objective by the last step, that of the extrapolation
+included, which must be as small.
 
 Source: Liu and Nocedal 1989; Byrd, Nocedal and Schnabel 1994 (its compact form); Friedman, Hastie and Tibshirani 2010
 (paths); Oquab et al. 2023 (the grid); Boyd and Vandenberghe 2004, section 9.1.2 (strong convexity).
@@ -43,9 +46,10 @@ from torch.nn import functional as F
 
 from pretask_plugins.evaluators.probes.basis import Basis, Columns, build_columns, fit_basis
 from pretask_plugins.evaluators.probes.moments import CHUNK_ROWS, Rows, as_rows
+from pretask_plugins.evaluators.probes.products import multiply
 
 GRID = tuple(10 ** np.linspace(-6, 5, 45))
-BLOCK_COLUMNS = 30  # classes times regularizers that are solved together
+BLOCK_COLUMNS = 20  # classes times regularizers that are solved together
 MAX_PAIRS = 10  # curvature pairs kept
 MAX_STEPS = 500  # of L-BFGS, at most, for one block
 MIN_LOSS = 0.01  # nats: below it a relative gap is taken of this
@@ -53,7 +57,6 @@ MIN_FREQUENCY = 1e-6  # of a class that no sample has: its bias would be minus i
 MAX_BACKTRACKS = 12  # shorter steps that are tried
 ARMIJO = 1e-4  # fraction of the expected decrease that a step must achieve
 SHRINKAGE = 0.4  # of a step that did not
-DECREASE_STEPS = 5  # steps over which the decrease is observed, before which curvature pairs are not trusted
 LOSS_ROUNDING = {
     torch.bfloat16: 1e-4,
     torch.float32: 1e-7,
@@ -128,9 +131,7 @@ def fit_grid(
     found: list[tuple[Tensor, Tensor, Tensor]] = []  # of every block the objectives, norms of gradients and gaps
     for start in range(0, len(grid), block_size):
         state = state.warm_start(regularizations[start : start + block_size])
-        if len(path) > 1:
-            state = choose_lower(state, state.extrapolate(path[-1] - path[-2]))
-        state, gap = minimize(state, tolerance)
+        state, gap = minimize(state, tolerance, path[-1] - path[-2] if len(path) > 1 else None)
         found.append((state.loss, state.gradient.flatten(1).norm(dim=1), gap))
         path += state.weights
     loss, gradient_norm, gap = (torch.cat(values) for values in zip(*found, strict=True))
@@ -162,21 +163,16 @@ class Regression:
         loss = torch.zeros(len(weights), dtype=torch.float64, device=weights.device)
         rotated = self.columns.rotate_weights(weights.flatten(0, 1))
         gradient = torch.zeros_like(rotated)
-        for begin in range(0, self.count, CHUNK_ROWS):
-            columns, labels = self.columns.read(begin, begin + CHUNK_ROWS), self.labels[begin : begin + CHUNK_ROWS]
-            logits = self.product(rotated, columns).view(*weights.shape[:2], len(labels))  # (G, C, n)
+        for columns, labels in zip(self.columns.chunks(), torch.split(self.labels, CHUNK_ROWS), strict=True):
+            logits = multiply(rotated, columns).view(*weights.shape[:2], len(labels))  # (G, C, n)
             logits -= logits.amax(1, keepdim=True)
             true_class = labels.expand(len(weights), 1, -1)
             loss -= logits.gather(1, true_class).sum((1, 2))
             exp_sum = logits.exp_().sum(1, keepdim=True)
             loss += exp_sum.log().sum((1, 2))
             residual = logits.div_(exp_sum).scatter_add_(1, true_class, -torch.ones_like(exp_sum))  # softmax - one-hot
-            gradient += self.product(residual.flatten(0, 1), columns.T)
+            gradient += multiply(residual.flatten(0, 1), columns.T)
         return loss / self.count, self.columns.rotate_gradient(gradient).view_as(weights) / self.count
-
-    def product(self, left: Tensor, right: Tensor) -> Tensor:
-        """Multiply two matrices in the precision of the data."""
-        return (left.to(right.dtype) @ right).to(left.dtype)
 
     @property
     def loss_rounding(self) -> float:
@@ -249,14 +245,6 @@ class SolverState:
         pairs = self.pairs.of_other_problems(change)
         return SolverState(self.regression, regularization, weights, loss, gradient, pairs)
 
-    def extrapolate(self, change: Float[Tensor, "C R1"]) -> "SolverState":
-        """Extrapolate the regularization path: the last change of the weights once more for every problem."""
-        weights = (
-            self.weights + change * torch.arange(1, len(self.regularization) + 1, device=change.device)[:, None, None]
-        )
-        found = self.regression.loss_and_gradient(weights)
-        return SolverState(self.regression, self.regularization, weights, *found, self.pairs)
-
     def penalty_for(self, regularization: Float[Tensor, " G"]) -> Float[Tensor, "G 1 R1"]:
         """Return lambda along every axis: 0 along the bias."""
         return regularization[:, None, None] * self.regression.is_penalized
@@ -288,7 +276,7 @@ def dot(one: Tensor, two: Tensor) -> Float[Tensor, " G"]:
 
 
 def choose_lower(first: SolverState, second: SolverState) -> SolverState:
-    """Choose for every problem the state whose loss is lower; the curvature pairs are those of the first."""
+    """Choose for every problem the state whose loss is lower; the curvature pairs are those of the second."""
     is_lower = second.loss < first.loss
     by_axis = is_lower[:, None, None]
     return SolverState(
@@ -297,37 +285,48 @@ def choose_lower(first: SolverState, second: SolverState) -> SolverState:
         torch.where(by_axis, second.weights, first.weights),
         torch.where(is_lower, second.data_loss, first.data_loss),
         torch.where(by_axis, second.data_gradient, first.data_gradient),
-        first.pairs,
+        second.pairs,
     )
 
 
-def minimize(state: SolverState, tolerance: float) -> tuple[SolverState, Float[Tensor, " G"]]:
+def minimize(
+    state: SolverState, tolerance: float, last_change: Float[Tensor, "C R1"] | None = None
+) -> tuple[SolverState, Float[Tensor, " G"]]:
     """Run L-BFGS until every problem has converged, or its loss decreases by no more than rounding.
 
     Args:
         state: Where to start.
         tolerance: A problem has converged when its suboptimality gap is below this fraction of its objective.
+        last_change: Of the weights from one regularization to the next: the first step, once more for every problem.
 
     Returns:
         The last state, and the gap of every problem.
     """
     preconditioner = 1 / (state.regression.hessian_diagonal + state.penalty)
     active = torch.ones_like(state.regularization, dtype=torch.bool)  # problems that have not converged
-    losses = [state.loss]
+    change_of_loss = torch.full_like(state.loss, torch.inf)  # by the last step
     for step in range(MAX_STEPS + 1):
         direction, slope, estimated_gap = compute_descent(state, preconditioner)
         max_gap, gap_bound = tolerance * state.loss.clamp(min=MIN_LOSS), bound_gap(state)
-        converged = gap_bound <= max_gap
-        if step >= DECREASE_STEPS:
-            recent_decrease = losses[-1 - DECREASE_STEPS] - losses[-1]
-            converged |= (estimated_gap <= max_gap) & (recent_decrease <= max_gap)
-        active &= ~converged
+        active &= (gap_bound > max_gap) & ((estimated_gap > max_gap) | (change_of_loss > max_gap))
         if step == MAX_STEPS or not bool(active.any()):
             break
-        state = backtrack(state, direction, slope, active)
-        losses.append(state.loss)
-        active &= losses[-2] - losses[-1] > state.regression.loss_rounding * losses[-2]
+        before = state.loss
+        if step == 0 and last_change is not None and bool(last_change.any()):
+            extrapolated = extrapolate(state, last_change, active)
+            change_of_loss = (extrapolated.loss - before).abs()
+            state = choose_lower(state, extrapolated)
+        else:
+            state = backtrack(state, direction, slope, active)
+            change_of_loss = before - state.loss
+            active &= change_of_loss > state.regression.loss_rounding * before
     return state, torch.minimum(gap_bound, estimated_gap)
+
+
+def extrapolate(state: SolverState, last_change: Float[Tensor, "C R1"], active: Bool[Tensor, " G"]) -> SolverState:
+    """Extrapolate the regularization path: the last change of the weights once more for every problem."""
+    repeats = torch.arange(1, len(active) + 1, device=active.device) * active
+    return take_step(state, repeats[:, None, None] * last_change, active)
 
 
 def bound_gap(state: SolverState) -> Float[Tensor, " G"]:

@@ -16,9 +16,11 @@ from pretask_plugins.evaluators.probes.logistic import (
     bound_gap,
     choose_lower,
     compute_descent,
+    extrapolate,
     fit_grid,
     minimize,
 )
+from pretask_plugins.evaluators.probes.products import multiply
 from scipy.special import logsumexp, softmax
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
@@ -107,7 +109,7 @@ def test_the_best_of_the_grid_is_as_accurate_as_scikit_learns(kind: str) -> None
     fits = [LogisticRegression(C=GRID[place], tol=1e-6, max_iter=5000).fit(even, labels.numpy()) for place in places]
     best = max(fit.score(test, scores.numpy()) for fit in fits)
     accuracy = (solution.predict(others)[places] == scores).double().mean(1).max()
-    assert float(accuracy) == pytest.approx(best, abs=0.002)  # four of 2,000 items
+    assert float(accuracy) == pytest.approx(best, abs=0.003)  # six of 2,000 items
 
 
 @pytest.mark.parametrize("kind", ["overlapping", "correlated", "rectified"])
@@ -125,7 +127,7 @@ def test_what_is_left_is_within_the_tolerance_and_the_gap(kind: str, tolerance: 
 def test_the_gap_is_no_larger_than_strong_convexity_allows() -> None:
     features, labels, _, _ = blobs("overlapping")
     basis = fit_basis(features, torch.float64)
-    start = SolverState.at_class_frequencies(Regression(RotatedColumns(basis(features)), labels, 3, basis.variance))
+    start = SolverState.at_class_frequencies(Regression(RotatedColumns((basis(features),)), labels, 3, basis.variance))
     strengths = torch.tensor([10.0, 1.0, 0.1, 0.01]).double()
     state = start.warm_start(strengths)
     least = minimize(state, 1e-12)[0].loss
@@ -137,9 +139,9 @@ def test_the_gap_is_no_larger_than_strong_convexity_allows() -> None:
 def test_the_gradient_is_that_of_the_loss() -> None:
     features, labels, _, _ = blobs("overlapping")
     basis = fit_basis(features, torch.float64)
-    problem = Regression(RotatedColumns(basis(features)), labels, 3, basis.variance)
+    problem = Regression(RotatedColumns((basis(features),)), labels, 3, basis.variance)
     weights = Draws(torch.arange(2)).normal("w", 3, len(problem.is_penalized)).double().requires_grad_()
-    logits = torch.einsum("gcr,rn->gnc", weights, problem.columns.values)
+    logits = torch.einsum("gcr,rn->gnc", weights, problem.columns.values[0])
     nats = (
         torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.repeat(2), reduction="none").view(2, -1).mean(1)
     )
@@ -152,7 +154,7 @@ def test_the_gradient_is_that_of_the_loss() -> None:
 def test_where_no_member_moves_there_is_nothing_to_compute() -> None:
     features, labels, _, _ = blobs("overlapping")
     basis = fit_basis(features)
-    problem = Regression(RotatedColumns(basis(features)), labels, 3, basis.variance)
+    problem = Regression(RotatedColumns((basis(features),)), labels, 3, basis.variance)
     loss, gradient = problem.loss_and_gradient(torch.zeros(0, 3, len(problem.is_penalized)))
     assert loss.shape == (0,)
     assert gradient.shape == (0, 3, len(problem.is_penalized))
@@ -166,7 +168,8 @@ def test_two_precisions_agree() -> None:
 
 def test_products_in_bfloat16_cost_at_most_two_thousandths_of_the_objective() -> None:
     features, labels, _, _ = blobs("overlapping")
-    coarse, fine = (fit_grid(features, labels, 3, dtype=dtype) for dtype in (torch.bfloat16, torch.float64))
+    coarse = fit_grid(features, labels, 3, dtype=torch.bfloat16)
+    fine = fit_grid(features, labels, 3, dtype=torch.float64, tolerance=1e-7)
     assert coarse.weights.dtype == torch.float32
     for place in range(0, 45, 6):
         lowest = objective(fine, features, labels, place, GRID[place])
@@ -215,7 +218,7 @@ def halfway() -> SolverState:
     """A state after a few steps at one regularization."""
     features, labels, _, _ = blobs("overlapping")
     basis = fit_basis(features, torch.float64)
-    start = SolverState.at_class_frequencies(Regression(RotatedColumns(basis(features)), labels, 3, basis.variance))
+    start = SolverState.at_class_frequencies(Regression(RotatedColumns((basis(features),)), labels, 3, basis.variance))
     return minimize(start.warm_start(torch.tensor([0.1]).double()), 1e-3)[0]
 
 
@@ -261,11 +264,38 @@ def test_the_compact_form_is_the_two_loops_also_with_a_pair_that_has_no_curvatur
 
 def test_the_lower_of_two_states_is_taken_problem_by_problem() -> None:
     state = halfway().warm_start(torch.tensor([0.05, 0.025]).double())
-    extrapolate = state.extrapolate(0.3 * state.weights[-1])
-    lower = choose_lower(state, extrapolate)
-    assert bool((state.loss != extrapolate.loss).all())
-    assert torch.equal(lower.loss, torch.minimum(state.loss, extrapolate.loss))
+    active = torch.tensor([True, True])
+    extrapolated = extrapolate(state, 0.3 * state.weights[-1], active)
+    lower = choose_lower(state, extrapolated)
+    assert bool((state.loss != extrapolated.loss).all())
+    assert torch.equal(lower.loss, torch.minimum(state.loss, extrapolated.loss))
     assert torch.allclose(lower.data_loss, state.regression.loss_and_gradient(lower.weights)[0])
+    assert torch.allclose(lower.pairs.s[:, -1], extrapolated.weights - state.weights)  # the pair is kept in both cases
+
+
+def test_the_path_is_extrapolated_once_more_for_every_problem_that_has_not_converged() -> None:
+    state = halfway().warm_start(torch.tensor([0.05, 0.025, 0.0125]).double())
+    change = state.weights[-1] * 0.01
+    moved = extrapolate(state, change, torch.tensor([True, False, True])).weights - state.weights
+    assert torch.allclose(moved, torch.stack([change, 0 * change, 3 * change]))
+
+
+def test_a_problem_that_had_converged_before_it_began_reads_no_data() -> None:
+    state = halfway()
+    after = state.warm_start(torch.tensor([0.1]).double())
+    state.regression.loss_and_gradient = None  # type: ignore[method-assign, assignment]  # it would be called
+    assert torch.equal(minimize(after, 1e-2, state.weights[-1])[0].weights, after.weights)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 20])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_products_of_a_few_rows_are_those_of_torch(rows: int, dtype: torch.dtype) -> None:
+    draws = Draws(torch.arange(rows), seed=1)
+    left, right = draws.normal("left", 33).to(dtype), Draws(torch.arange(33), seed=2).normal("right", 70).to(dtype)
+    for given in (right, right.T.contiguous().T):
+        found = multiply(left, given)
+        assert found.dtype == dtype
+        assert torch.allclose(found.double(), left.double() @ right.double(), rtol=1e-5, atol=1e-5)
 
 
 def test_constant_features_do_no_harm() -> None:

@@ -59,7 +59,7 @@ def test_loss_and_gradient_of_streamed_features_are_those_of_rotated_ones() -> N
     rows = Rows(features)
     validation, streamed = (
         logistic.Regression(columns, labels, 3, rotate_weights.variance).loss_and_gradient(weights)
-        for columns in (RotatedColumns(rotate_weights(rows)), StreamedColumns(rows, rotate_weights, torch.float64))
+        for columns in (RotatedColumns((rotate_weights(rows),)), StreamedColumns(rows, rotate_weights, torch.float64))
     )
     assert torch.allclose(validation[0], streamed[0], atol=1e-12)
     assert torch.allclose(validation[1], streamed[1], atol=1e-12)
