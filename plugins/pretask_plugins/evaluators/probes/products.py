@@ -19,7 +19,8 @@ from torch import Tensor
 def has_fast_layers() -> bool:
     """Return whether oneDNN's kernels of AVX-512 can be used."""
     is_wide = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
-    return is_wide and torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    has_onednn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return is_wide and has_onednn and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
 def multiply(left: Float[Tensor, "K R"], right: Float[Tensor, "R n"]) -> Float[Tensor, "K n"]:
