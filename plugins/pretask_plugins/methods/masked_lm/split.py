@@ -175,7 +175,8 @@ def above_uniform(device: torch.device) -> Float[Tensor, ""]:
 def random_tokens(draws: Draws, vocabulary: Vocabulary, length: int) -> Int[Tensor, "B L"]:
     """Draw tokens without a role, all equally likely."""
     ids = ordinary_ids(vocabulary, draws.index.device)
-    return ids.take(draws.integers("replacement", 0, len(ids), length))
+    places = draws.integers("replacement", 0, len(ids), length)
+    return ids.index_select(0, places.flatten()).view_as(places)
 
 
 def require_roles(who: str, text: Observed, fitted: Vocabulary | None, *roles: str) -> Vocabulary:

@@ -49,7 +49,7 @@ def table_predictor(split: SplitFn, log_probs: Float[Tensor, "C C"], start: int)
 
 def is_ordinary(tokens: Int[Tensor, "..."], vocabulary: Vocabulary) -> Bool[Tensor, "..."]:
     """Return where a token has no role."""
-    return ordinary_table(vocabulary, tokens.device).take(tokens)
+    return ordinary_table(vocabulary, tokens.device).index_select(0, tokens.flatten()).view_as(tokens)
 
 
 @build_once
