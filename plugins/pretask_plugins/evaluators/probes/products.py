@@ -30,6 +30,7 @@ def multiply(left: Float[Tensor, "K R"], right: Float[Tensor, "R n"]) -> Float[T
     tensor([[13., 16.]])
     """
     if right.dtype == torch.float32 and right.device.type == "cpu" and len(left) and has_fast_layers():
-        product: Tensor = torch.ops.mkldnn._linear_pointwise(left.contiguous(), right.T, None, "none", [], "")
-        return product
+        rows = left.to(right.dtype).contiguous()
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(rows, right.T, None, "none", [], "")
+        return product.to(left.dtype)
     return (left.to(right.dtype) @ right).to(left.dtype)
