@@ -91,6 +91,24 @@ def test_what_a_run_under_the_suite_records_enters_it(registry: Registry, entere
     assert {row.encoder for row in entered.results} == {"trained", "random-init", "raw-input", "supervised"}
 
 
+LECTURE = {  # every task that the lecture tells of, and two that people run today
+    *("vae", "text-vae", "vq-vae-2", "causal-lm", "masked-lm", "elmo", "word2vec", "glove", "relative-position"),
+    *("colorization", "exemplar", "sequence-verification", "arrow-of-time", "colorization-tracking", "masked-speech"),
+    *("masked-image", "exemplar-pair"),
+}
+
+
+def test_lecture_has_every_task_of_the_lecture_on_data_that_its_user_gives(registry: Registry) -> None:
+    suite = read_suite(registry, "lecture")
+    given = {
+        f"{division.name}.{setting}": "mine" for division in suite.file.division for setting in division.given_settings
+    }
+    planned = plan_suite(registry, suite, given=given, seeds=1)
+    assert not [entry.refusal for entry in planned if entry.plan is None]
+    assert LECTURE <= {entry.task.name for entry in planned}
+    assert all(entry.plan.recipe.samples <= 600_000 for entry in planned if entry.plan is not None)
+
+
 def test_of_several_presets_those_are_taken_that_a_task_has(registry: Registry) -> None:
     suite = suite_of(registry, preset="small+bf16+demo", tasks={})
     vae, position = plan_suite(registry, suite, tasks=["vae", "relative-position"])
