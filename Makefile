@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE = # what a process compiles, the next one need not
 
-.PHONY: setup demo docs test test-all test-compiled speed check clean
+.PHONY: setup demo docs board test test-all test-compiled speed check clean
 
 setup: .venv/ready
 
@@ -24,6 +24,9 @@ demo: setup ## seven tasks of four modalities on embedded data, a table, and a l
 
 docs: .venv-all/ready ## the documentation site, in runs/docs
 	NO_MKDOCS_2_WARNING=1 .venv-all/bin/python -m mkdocs build --strict
+
+board: setup ## the page of docs/board, from the records of lecture@1; the same records give the same bytes
+	$(BIN)/pretask board lecture benchmarks/results/lecture --out docs/board
 
 test: setup ## every test, warnings as errors
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n logical --dist worksteal

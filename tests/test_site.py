@@ -95,7 +95,7 @@ def test_every_public_name_is_in_the_reference(site: Path) -> None:
 
 @pytest.mark.parametrize(
     ("task", "folder", "evaluator"),
-    [("relative-position", "relative-position-photos", "knn"), ("masked-lm", "quick-2", "few-label")],
+    [("relative-position", "lecture", "knn"), ("masked-lm", "quick-2", "few-label")],
 )
 def test_numbers_are_those_of_the_records(site: Path, task: str, folder: str, evaluator: str) -> None:
     records = [json.loads(path.read_text()) for path in (RESULTS / folder).glob("*.json")]
@@ -148,3 +148,19 @@ def test_readme_has_the_table_of_tasks_that_is_written() -> None:
         check=True,
     )
     assert done.stdout.strip() in (HOUSE / "README.md").read_text(encoding="utf-8"), "python -m generated.methods"
+
+
+def test_the_board_in_the_repository_is_what_its_records_give(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "pretask_bench",
+        "board",
+        "lecture",
+        str(RESULTS / "lecture"),
+        "--out",
+        str(tmp_path),
+    ]
+    subprocess.run(command, cwd=HOUSE, check=True, capture_output=True)
+    for name in ("index.html", "board.json", "board.csv", "board.md"):
+        assert (tmp_path / name).read_bytes() == (HOUSE / "docs" / "board" / name).read_bytes(), "make board"
