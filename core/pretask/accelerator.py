@@ -1,5 +1,6 @@
 """Accelerator: how a step is spread over devices and micro-batches, and in which layout and precision."""
 
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -8,6 +9,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from pretask.errors import PretaskError
+
+ALL_ARE_USED = "find_unused_parameters=True was specified"  # how torch begins to say so, once
 
 
 def use_channels_last(networks: Iterable[nn.Module]) -> None:
@@ -51,18 +54,22 @@ def step_plainly_where_sparse(optimizer: Optimizer) -> None:
 
 def make_accelerator(device: torch.device, precision: str) -> Any:
     """Make Accelerate on this device; its process-wide state is set anew, so that runs may follow one another."""
-    from accelerate import Accelerator
+    from accelerate import Accelerator, DistributedDataParallelKwargs
     from accelerate.state import AcceleratorState
 
     AcceleratorState._reset_state()
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    return Accelerator(cpu=device.type == "cpu", mixed_precision="bf16" if precision == "bf16" else "no")
+    # A weight that no sample of a rank's batch uses has no gradient there, which the other ranks would wait for.
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    mixed = "bf16" if precision == "bf16" else "no"
+    return Accelerator(cpu=device.type == "cpu", mixed_precision=mixed, kwargs_handlers=[unused])
 
 
 def prepare_network(accelerator: Any, network: nn.Module) -> nn.Module:
     """Wrap what is differentiated for several ranks or half precision; where there is neither, Accelerate only asks."""
     if accelerator.num_processes == 1 and accelerator.mixed_precision == "no":
         return network
+    warnings.filterwarnings("ignore", ALL_ARE_USED)
     prepared: nn.Module = accelerator.prepare(network)
     return prepared
