@@ -9,11 +9,14 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
 from pretask import PretaskError
 from pretask_bench.records.cell import cell_key
 from pretask_bench.records.record import Record
 from pretask_bench.records.store import read_all
 from pretask_bench.runs.launch import launch, watch
+from pretask_plugins.data.image.webdataset import WebDataset
+from safetensors.torch import load_file
 
 RUN = ("run", "vae", "--data", "digits", "--preset", "small", "--evaluate", "knn", "--baselines", "random-init")
 COMMAND = (sys.executable, "-m", "pretask_bench", *RUN, "--device", "cpu", "--threads", "1", "--no-pictures")
@@ -101,6 +104,21 @@ def test_a_killed_rank_ends_the_run_with_a_line_and_the_same_command_goes_on_to_
     first, second = (record.pretext.metrics["negative_elbo"] for record in (alone, together) if record.pretext)
     assert first is not None
     assert second == pytest.approx(first, rel=1e-3)
+
+
+@pytest.mark.exhaustive
+def test_tar_shards_teach_two_devices_bit_for_bit_what_they_teach_one_process_in_two_parts(tmp_path: Path) -> None:
+    (tmp_path / "example").mkdir()
+    options = WebDataset.write_example(tmp_path / "example")
+    shards = ("--data", "webdataset", "--set", f"data.root={options['root']}", "--set", "data.image_size=32")
+    common = (*shards, "--samples", "60", "--set", "recipe.batch=4", "--baselines", "random-init")
+    learned = []
+    for name, words in (("one", ("--set", "recipe.accumulate=2")), ("two", ("--devices", "2"))):
+        (tmp_path / name).mkdir()
+        assert run(tmp_path / name, *common, *words).wait(SECONDS) == 0, (tmp_path / name / "said").read_text()
+        learned.append(load_file(next((tmp_path / name / "runs").glob("*/weights.safetensors"))))
+    one, two = learned
+    assert all(torch.equal(weight, two[key]) for key, weight in one.items())
 
 
 def rank_of(process: psutil.Process) -> str:
