@@ -11,10 +11,14 @@ growth       probe, results, board and sweep --plan by the size of what they are
 compat       how long 216,000 combinations of parts are filtered
 
 Those are measured where nothing is named. What needs somebody else's library is named, in an environment of its own
-(pip install -e '.[all]' lightly==1.6.0):
+(pip install -e '.[all]' lightly==1.6.0), and so is what takes long:
 
 peers        splits, beside the code that people use, one sample after the other
 end-to-end   training, beside lightly and the Trainer of transformers
+
+large-data   steps and memory with a thousand to a million samples, mapped or in tar shards (4 GB of disk)
+
+ranks        samples that two processes train on in the time of one
 
 families     23 networks of timm: whether they fit, learn with every weight, and what share of a step is theirs
 
@@ -65,6 +69,8 @@ SOUND: Mapping[str, Measurement] = {
 NAMED: Mapping[str, Measurement] = {
     "peers": lambda options: measure("peers", "measure_peers", tuple(options.task)),
     "end-to-end": lambda options: measure("end_to_end", "measure_end_to_end", options.device),
+    "large-data": lambda options: measure("large_data", "measure_large_data"),
+    "ranks": lambda options: measure("ranks", "measure_ranks", tuple(options.task)),
     "families": lambda options: measure("families", "measure_families", options.device, tuple(options.task)),
     "gpu": lambda options: measure("gpu", "measure_gpu", options.dry),
 }

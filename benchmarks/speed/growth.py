@@ -1,9 +1,9 @@
 """Growth: how CPU time grows with what is given, and the exponent of the power law that fits it.
 
-The probe with samples and with the width of features, `results` (from its index) and `board` with records, and
-`sweep --plan` with cells, none and all of which are recorded. Between two sizes the exponent is the slope of log
-seconds over log size, of all sizes by least squares, once the seconds of the smallest start (no record at all) are
-taken off.
+The probe with samples and with the width of features; `results` (from its index), `board` and finding the records of
+one cell with records; `sweep --plan` with cells, none and all of which are recorded, and whose trainings all differ.
+Between two sizes the exponent is the slope of log seconds over log size, of all sizes by least squares, once the
+seconds of the smallest start (no record at all) are taken off.
 """
 
 import json
@@ -17,7 +17,11 @@ from statistics import mean, median
 from typing import Any
 
 import torch
+from pretask_bench.records.cell import Cell
+from pretask_bench.records.store import read
+from pretask_bench.results.index import find_by_cell
 from pretask_plugins.evaluators.probes.logistic import fit_grid
+from pretask_registry.conformance.small_data import use_fresh_cache
 
 from benchmarks.speed.many_records import record_grid, write_records
 from benchmarks.speed.startup import PRETASK, RECORDS, start_process
@@ -29,6 +33,8 @@ FIXED_SAMPLES, FIXED_WIDTH, CLASSES = 5000, 128, 10
 REGULARIZERS = tuple(10 ** (-6 + 11 * place / 44) for place in range(45))
 REPEATS = 3
 GOALS = {"results": 3.0, "board": 10.0}  # seconds of 10,000 records
+NEW, DONE, DIFFERENT = "sweep --plan, new", "sweep --plan, done", "sweep --plan, all differ"
+LOOKUPS = 10  # cells whose records are found
 PLAN_GOAL = 5.0  # seconds of 10,000 cells
 
 
@@ -51,6 +57,8 @@ def measure_growth(
             measured[name] = {**fit_growth(seconds, start=seconds[0]), "goal": GOALS[name]}
             measured[name]["met"] = seconds[max(counts)] <= GOALS[name]
             print_growth(name, measured[name])
+        measured["records of a cell"] = fit_growth(time_lookups(Path(folder) / "looked-up", counts))
+        print_growth("records of a cell", measured["records of a cell"])
         for name, seconds in time_plans(Path(folder) / "sweeps", cells).items():
             measured[name] = {**fit_growth(seconds, start=seconds[1]), "goal": PLAN_GOAL}
             measured[name]["met"] = seconds[max(cells)] <= PLAN_GOAL
@@ -95,25 +103,54 @@ def time_records(folder: Path, counts: Sequence[int]) -> dict[str, dict[int, flo
     return taken
 
 
+def time_lookups(store: Path, counts: Sequence[int]) -> dict[int, float]:
+    """Return CPU seconds of finding the records of one cell by records, which the index knows."""
+    taken = {}
+    with use_fresh_cache():
+        for before, count in pairwise((0, *counts)):
+            write_records(store, RECORDS, count - before, before)
+            cells = [read(path).cell for path in sorted(store.glob("*.json"))[:LOOKUPS]]
+
+            def find(cells: Sequence[Cell] = cells) -> None:
+                for cell in cells:
+                    list(find_by_cell(store, cell))
+
+            find()  # which adds to the index what it does not know
+            taken[count] = time_call(find) / LOOKUPS
+    return taken
+
+
 def time_plans(folder: Path, counts: Sequence[int]) -> dict[str, dict[int, float]]:
     """Return CPU seconds of planning grids by cells, with an empty store and with one that has a record of each.
 
-    Of a single cell first, which is what a start takes. A grid has five seeds and two evaluators for every rate.
+    Of a single cell first, which is what a start takes. A grid has five seeds and two evaluators for every rate; of the
+    last one every cell has a rate of its own.
     """
     folder.mkdir()
-    taken: dict[str, dict[int, float]] = {"sweep --plan, new": {}, "sweep --plan, done": {}}
+    taken: dict[str, dict[int, float]] = {NEW: {}, DONE: {}, DIFFERENT: {}}
     for count in (1, *counts):
-        grid = folder / f"{count}.toml"
-        rates = ", ".join(f"{1e-3 + 1e-6 * number}" for number in range(max(1, count // 10)))
-        rest = 'seeds = 5\n[axes]\nevaluate = ["knn", "ridge"]\n' if count > 1 else "[axes]\n"
+        grid, different = folder / f"{count}.toml", folder / f"different{count}.toml"
         fixed = '[fixed]\ntask = "vae"\npreset = "small"\ndata = "digits"\n'
-        grid.write_text(f'{rest}"recipe.lr" = [{rates}]\n{fixed}')
-        for name in taken:
-            command = (*PRETASK, "sweep", str(grid), "--plan", "--out", str(folder / f"{count}"))
-            start_process(command, str(folder))
-            taken[name][count] = start_process(command, str(folder))[0]
-            record_grid(grid, folder / f"{count}" / "records")
+        rest = 'seeds = 5\n[axes]\nevaluate = ["knn", "ridge"]\n' if count > 1 else "[axes]\n"
+        grid.write_text(f"{rest}{list_rates(max(1, count // 10))}{fixed}")
+        different.write_text(f"[axes]\n{list_rates(count)}{fixed}")
+        taken[NEW][count] = time_plan(grid)
+        record_grid(grid, grid.with_suffix("") / "records")
+        taken[DONE][count] = time_plan(grid)
+        taken[DIFFERENT][count] = time_plan(different)
     return taken
+
+
+def list_rates(count: int) -> str:
+    """Return the line of a grid that has so many learning rates."""
+    return f'"recipe.lr" = [{", ".join(f"{1e-3 + 1e-6 * number}" for number in range(count))}]\n'
+
+
+def time_plan(grid: Path) -> float:
+    """Return the CPU seconds of planning a grid a second time; its records are in a folder of its name beside it."""
+    command = (*PRETASK, "sweep", str(grid), "--plan", "--out", str(grid.with_suffix("")))
+    start_process(command, str(grid.parent))
+    return start_process(command, str(grid.parent))[0]
 
 
 def fit_growth(seconds: Mapping[int, float], start: float = 0.0) -> dict[str, Any]:
