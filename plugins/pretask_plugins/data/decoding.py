@@ -87,3 +87,12 @@ def first_line(error: Exception) -> str:
     if type(error).__name__ == "UnidentifiedImageError":  # Pillow's; it says where in memory the bytes are
         return "no image"
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:MAX_REASON_CHARACTERS]
+
+
+def is_importable(module: str) -> bool:
+    """Return whether a module can be imported here."""
+    try:
+        __import__(module)
+    except (ImportError, OSError):  # a wheel of another platform fails to load its libraries
+        return False
+    return True

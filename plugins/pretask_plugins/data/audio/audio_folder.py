@@ -29,7 +29,7 @@ from pretask_plugins.shared.listing import (
 from pretask_plugins.shared.parts import PART_FOLDERS, check_part, check_patterns, hash_text, is_tenth
 from pretask_plugins.shared.tiny_files import SAMPLE_RATE, write_recordings
 
-SUFFIXES = (".wav", ".flac", ".ogg")
+SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".m4a")
 EDITION = 3  # of what is decoded; raised when that changes
 
 
@@ -103,7 +103,7 @@ class AudioFolder:
             "part": part,
             "sample_rate": self.sample_rate,
             "size": size,
-            "decoder": describe_decoder(),
+            "decoder": describe_decoder(names),
             "files": tree.digest(names),
         }
         sounds = Sounds(len(names), self.sample_rate, size, classes, class_names)

@@ -1,25 +1,38 @@
 """Recordings: the waveform in the bytes of a sound file, whole or named as cut off, at any rate.
 
-Axes: S samples of a waveform.
+libsndfile decodes WAV, FLAC, Ogg and MP3; PyAV what lies in an MP4 file (.m4a). Of an MP3 file nobody can tell whether
+its end is missing.
+Axes: S samples of a waveform, K channels.
 """
 
 import io
+from collections.abc import Collection
 from typing import Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from pretask.preparation.resampling import resample_wave
 from torch import Tensor
 
+from pretask_plugins.data.decoding import is_importable
+
+MP4_MARK = b"ftyp"  # in the fifth to eighth byte of an MP4 file
+MP4_SLACK = 4096  # samples that may be missing from what an MP4 file says: encoders pad its first and last frames
 UNKNOWN_SIZE = 0x7FFF0000  # sizes from here on are written where the length is not known yet, as into a pipe
 
 
-def describe_decoder() -> str:
-    """Return what decodes and resamples, with versions."""
+def describe_decoder(names: Collection[str] = ()) -> str:
+    """Return what decodes files of these names and resamples, with versions."""
     import soundfile
     import torchaudio
 
-    return f"soundfile {soundfile.__version__}, {soundfile.__libsndfile_version__}, torchaudio {torchaudio.__version__}"
+    used = f"soundfile {soundfile.__version__}, {soundfile.__libsndfile_version__}"
+    if any(name.lower().endswith(".m4a") for name in names) and is_importable("av"):
+        import av
+
+        used += f", pyav {av.__version__}"
+    return f"{used}, torchaudio {torchaudio.__version__}"
 
 
 def read_wave(content: bytes, rate: int, size: int | None = None) -> Tensor:
@@ -34,6 +47,17 @@ def read_wave(content: bytes, rate: int, size: int | None = None) -> Tensor:
         ValueError: The bytes are no sound that can be read, end too early, or hold no samples, or some that are no
             numbers.
     """
+    wave, own_rate = decode_mp4(content) if content[4:8] == MP4_MARK else decode_sound(content)
+    if not len(wave):
+        raise ValueError("no samples")
+    if not np.isfinite(wave).all():
+        raise ValueError(f"{int((~np.isfinite(wave)).sum())} samples that are not finite")
+    mono = torch.from_numpy(wave.mean(1))
+    return resample_wave(mono, int(own_rate), rate)[:size]
+
+
+def decode_sound(content: bytes) -> tuple[Float[np.ndarray, "S K"], int]:
+    """Return the samples of a file that libsndfile reads, and their rate."""
     import soundfile
 
     try:
@@ -42,12 +66,28 @@ def read_wave(content: bytes, rate: int, size: int | None = None) -> Tensor:
         said = getattr(error, "error_string", str(error)).rstrip(".")
         raise ValueError(f"cut off or damaged: {said}" if content[:4] == b"fLaC" else said) from error
     check_whole(content, len(wave))
-    if not len(wave):
-        raise ValueError("no samples")
-    if not np.isfinite(wave).all():
-        raise ValueError(f"{int((~np.isfinite(wave)).sum())} samples that are not finite")
-    mono = torch.from_numpy(wave.mean(1))
-    return resample_wave(mono, int(own_rate), rate)[:size]
+    return wave, int(own_rate)
+
+
+def decode_mp4(content: bytes) -> tuple[Float[np.ndarray, "S K"], int]:
+    """Return the samples of the first sound in an MP4 file, and their rate."""
+    if not is_importable("av"):
+        raise ValueError("PyAV reads .m4a files, and is missing: pip install av")
+    import av
+
+    try:
+        with av.open(io.BytesIO(content)) as container:
+            stream = container.streams.audio[0]
+            rate = int(stream.rate)
+            says = int((stream.duration or 0) * (stream.time_base or 0) * rate)
+            planes = av.AudioResampler(format="fltp")
+            frames = [part for frame in container.decode(stream) for part in planes.resample(frame)]
+    except (av.FFmpegError, IndexError) as error:
+        raise ValueError(f"cut off or damaged: {error}") from error
+    wave = np.concatenate([frame.to_ndarray() for frame in frames], 1).T if frames else np.zeros((0, 1), np.float32)
+    if says > len(wave) + MP4_SLACK:
+        raise ValueError(f"cut off: its header says {says} samples, and {len(wave)} are there")
+    return wave, rate
 
 
 def check_whole(content: bytes, frames: int) -> None:

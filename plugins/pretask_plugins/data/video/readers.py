@@ -20,6 +20,7 @@ from jaxtyping import Float, UInt8
 from pretask import PretaskError
 from pretask.preparation.flat_images import read_rgb
 
+from pretask_plugins.data.decoding import is_importable
 from pretask_plugins.data.video.whole_files import require_whole
 
 EDITION = 3  # of what is done with decoded frames: 3 puts what is transparent on white
@@ -88,15 +89,6 @@ def describe_images() -> str:
     import PIL
 
     return f"pillow {PIL.__version__}, edition {EDITION}"
-
-
-def is_importable(module: str) -> bool:
-    """Return whether a module can be imported here."""
-    try:
-        __import__(module)
-    except (ImportError, OSError):  # a wheel of another platform fails to load its libraries
-        return False
-    return True
 
 
 class Decord:

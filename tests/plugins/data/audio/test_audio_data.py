@@ -6,6 +6,7 @@ import resource
 import tarfile
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -14,7 +15,7 @@ from pretask import PretaskError
 from pretask.cache import fingerprint
 from pretask.preparation.resampling import ROLLOFF, ZEROS, filter_in_chunks, resample_wave
 from pretask.unread_rows import UnreadRows
-from pretask_plugins.data.audio import waves
+from pretask_plugins.data.audio import recordings, waves
 from pretask_plugins.data.audio.audio_folder import AudioFolder
 from pretask_plugins.data.audio.recordings import check_whole, read_wave
 from pretask_plugins.data.audio.tones import WORDS, Tones
@@ -244,3 +245,42 @@ def test_rates_without_a_common_divisor_take_no_memory_and_sound_as_torchaudio_h
     assert (
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - used < 200_000
     )  # kB; a filter for every phase has 2.8 GB
+
+
+def mp4(path: Path, hertz: float, rate: int, seconds: float) -> bytes:
+    """A tone as AAC in an MP4 file, whose index comes first."""
+    with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("aac", rate=rate)
+        stream.layout = "mono"
+        frame = av.AudioFrame.from_ndarray(tone(hertz, rate, seconds).numpy()[None], format="fltp", layout="mono")
+        frame.sample_rate = rate
+        for packet in [*stream.encode(frame), *stream.encode()]:
+            container.mux(packet)
+    return path.read_bytes()
+
+
+def find_hertz(wave: torch.Tensor, rate: int) -> float:
+    return float(torch.fft.rfft(wave).abs().argmax()) * rate / len(wave)
+
+
+def test_mp3_and_m4a_files_sound_as_what_was_written(tmp_path: Path) -> None:
+    for name in ("low", "high"):
+        (tmp_path / name).mkdir()
+    soundfile.write(tmp_path / "low" / "a.mp3", tone(400, 16000, 1.0).numpy(), 16000, format="MP3")
+    mp4(tmp_path / "high" / "b.m4a", 1200, 16000, 1.0)
+    found = AudioFolder(tmp_path, sample_rate=8000, seconds=0.9, test_pattern="nothing")("train")
+    heard = [find_hertz(wave[800:6400], 8000) for wave in found.data]
+    names = [found.labels["class"].names[number] for number in found.labels["class"].value]
+    assert dict(zip(names, heard, strict=True)) == pytest.approx({"low": 400, "high": 1200}, abs=10)
+
+
+def test_an_m4a_file_that_ends_early_is_named_as_cut_off(tmp_path: Path) -> None:
+    content = mp4(tmp_path / "a.m4a", 1200, 16000, 2.0)
+    with pytest.raises(ValueError, match="cut off"):
+        read_wave(content[: len(content) // 2], 16000)
+
+
+def test_without_pyav_an_m4a_file_says_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recordings, "is_importable", lambda module: False)
+    with pytest.raises(ValueError, match="pip install av"):
+        read_wave(mp4(tmp_path / "a.m4a", 1200, 16000, 0.2), 16000)
