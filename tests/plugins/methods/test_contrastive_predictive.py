@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 from pretask import Batch, Draws, Features, FeatureSpec, Incompatible, Inputs, InputSpec, Observed, Target
-from pretask_plugins.methods.contrastive_predictive.model import FrameLstm
 from pretask_plugins.methods.contrastive_predictive.objective import FutureContrast, contrast_steps
 from pretask_plugins.methods.contrastive_predictive.split import FutureLatents, Latents, name_moments
+from pretask_plugins.models.text.frame_lstm import FrameLstm
 
 FRAMES, WIDTH = 10, 6
 SPEC = FeatureSpec(WIDTH, (FRAMES,), 1, ("present", "past"))

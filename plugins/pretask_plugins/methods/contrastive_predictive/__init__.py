@@ -7,8 +7,8 @@ f_k = exp(z_{t+k}' W_k c_t), the loss -log f_k / sum f_k over the true one and t
 Source: van den Oord, Li and Vinyals 2018, sections 2 and 3.1; the negatives of the released code of Riviere, Joulin,
 Mazare and Dupoux 2020.
 Differs: frames are those of a log-mel spectrogram, and z_t a perceptron of one, where the paper convolves the waveform
-five times; the recurrent network is an LSTM, where the paper has a GRU. Negatives of a recording are drawn once for all
-its frames and steps, from all frames of the batch.
+five times; the recurrent network is an LSTM, where the paper has a GRU (the model frame-lstm). Negatives of a recording
+are drawn once for all its frames and steps, from all frames of the batch.
 Axes: B batch, S samples of a waveform, T frames, M mel bands, D width, K steps, N negatives.
 """
 
@@ -24,7 +24,7 @@ HERE = "pretask_plugins.methods.contrastive_predictive"
 
 @pretask.hookimpl
 def pretask_components() -> Iterator[pretask.Component]:
-    """Declare split, model and objective."""
+    """Declare split and objective."""
     yield pretask.split(
         "future-latents",
         f"{HERE}.split:FutureLatents",
@@ -35,16 +35,6 @@ def pretask_components() -> Iterator[pretask.Component]:
         source=SOURCE,
         cites=CITES,
         small={"mels": 8, "window": 0.032, "hop": 0.016, "rate": 8000},
-    )
-    yield pretask.model(
-        "frame-lstm",
-        f"{HERE}.model:FrameLstm",
-        modality="audio",
-        streams={"present", "past"},
-        summary="A perceptron of every frame of sound, and LSTM layers over what it makes.",
-        source=SOURCE,
-        cites=CITES,
-        small={"width": 16, "depth": 1},
     )
     yield pretask.objective(
         "future-contrast",

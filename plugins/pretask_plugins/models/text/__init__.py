@@ -53,6 +53,16 @@ def pretask_components() -> Iterator[Component]:
         small={"width": 16, "depth": 2},
     )
     yield model(
+        "frame-lstm",
+        "pretask_plugins.models.text.frame_lstm:FrameLstm",
+        modality="audio",
+        streams={"present", "past"},
+        summary="A perceptron of every frame of sound, and LSTM layers over what it makes.",
+        source="van den Oord, Li and Vinyals 2018; Hochreiter and Schmidhuber 1997",
+        cites=("oord2018representation", "hochreiter1997long"),
+        small={"width": 16, "depth": 1},
+    )
+    yield model(
         "bilstm",
         "pretask_plugins.models.text.lstm:BiLstm",
         modality="text",

@@ -1,6 +1,7 @@
 """Frame-LSTM: a perceptron of every frame of sound, and LSTM layers over what it makes.
 
-Source: van den Oord, Li and Vinyals 2018, section 3.1. Differs: see the folder's header.
+Source: van den Oord, Li and Vinyals 2018, section 3.1. Differs: a frame of a spectrogram, where the paper convolves the
+waveform five times; an LSTM, where it has a GRU.
 Axes: R rows (views of samples), L frames, D width.
 """
 
