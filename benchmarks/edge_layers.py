@@ -15,7 +15,7 @@ from pretask_bench.records.store import read_all
 from pretask_bench.results.statistics import mean_over_seeds
 from pretask_plugins.evaluators.probes.edge_probing.figure import CAPTION, TaskLayers, draw_layers
 
-PROBE, TAGGING = "pretask/edge-probe@2", "pretask/tagging@1"
+PROBE, TAGGING = "pretask/edge-probe", "pretask/tagging"  # of any version
 TRAINED, RANDOM = "trained", "random-init"
 COLUMNS = (
     ("lexical_f1", "layer 0"),
@@ -36,7 +36,7 @@ def gather(records: Sequence[Record], evaluator: str) -> dict[tuple[str, str], N
     found: dict[tuple[str, str], Numbers] = defaultdict(lambda: defaultdict(list))
     for record in records:
         for result in record.results:
-            if result.evaluator == evaluator:
+            if result.evaluator.rpartition("@")[0] == evaluator:
                 name = (record.cell.task or "").removeprefix("pretask/").rpartition("@")[0]
                 for metric, value in result.metrics.items():
                     found[name, result.encoder][metric].append(value)
