@@ -1,6 +1,6 @@
 """The four methods of images on photographs, small: what each learns, and what its features are worth elsewhere.
 
-    python benchmarks/image_methods.py PHOTOS BOXES WORK [--seeds 0 1 2] [--parts probe detect label]
+    python benchmarks/image_methods.py PHOTOS BOXES WORK [--seeds 0 1 2] [--parts probe detect tune label]
 
 PHOTOS is a folder of classes of photographs (train and val), BOXES one in the layout of PASCAL VOC; WORK takes runs and
 records. One small network learns by relative position, colorization, exemplar and masked images, is probed on the
@@ -27,7 +27,7 @@ NETWORK = {
     "recipe.augment": ("flip",),
 }
 PROBES = ("linear", "retrieval")
-PARTS = ("probe", "detect", "label")
+PARTS = ("probe", "detect", "tune", "label")
 DETECTOR = {
     "on.height": 240,
     "on.width": 320,
@@ -124,12 +124,18 @@ class Workspace:
         self.run(method, seed, evaluate=("few-label",), baselines="random-init")
 
     def detect(self, method: Method, seed: int) -> None:
-        """Measure the encoder as a detector's backbone: as it is, and trained further, which hides what it knew."""
-        boxes = {"on": "voc", "on.root": self.boxes, **DETECTOR}
-        beside = "random-init,supervised" if method.is_reference else ""
-        for frozen, baselines in (("all", beside or ("" if method.shown_as else "random-init")), ("nothing", beside)):
-            trained = {"voc-detection.frozen": frozen}
-            self.run(method, seed, evaluate=("voc-detection",), baselines=baselines, **boxes, **trained)
+        """Measure the encoder as the backbone of a detector, as it is."""
+        beside = "random-init,supervised" if method.is_reference else "random-init"
+        self.run_detector(method, seed, "all", "" if method.shown_as else beside)
+
+    def tune(self, method: Method, seed: int) -> None:
+        """Measure it as a backbone that is trained further, which hides what it knew."""
+        self.run_detector(method, seed, "nothing", "random-init,supervised" if method.is_reference else "")
+
+    def run_detector(self, method: Method, seed: int, frozen: str, baselines: str) -> None:
+        """Train a detector of objects on the encoder."""
+        boxes = {"on": "voc", "on.root": self.boxes, **DETECTOR, "voc-detection.frozen": frozen}
+        self.run(method, seed, evaluate=("voc-detection",), baselines=baselines, **boxes)
 
 
 def main() -> None:
