@@ -33,7 +33,7 @@ import argparse
 import importlib
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -107,15 +107,25 @@ def main() -> None:
         raise SystemExit(subprocess.call([sys.executable, HERE / SCRIPTS[sys.argv[1]], *sys.argv[2:]]))
     options = parse_arguments()
     torch.set_num_threads(1)  # CPU seconds of one thread: two at a time on busy cores measure each other
-    for name in options.names or SOUND:
+    failed = run_each(options.names or SOUND, options)
+    if not options.names and subprocess.call([sys.executable, HERE / SCRIPTS["compat"]]):
+        failed["compat"] = "see above"
+    if failed:
+        raise SystemExit("\n".join(f"{name} failed: {reason}" for name, reason in failed.items()))
+
+
+def run_each(names: Iterable[str], options: argparse.Namespace) -> dict[str, str]:
+    """Measure and write one after the other; return why some could not be, which keep no other from its turn."""
+    failed: dict[str, str] = {}
+    for name in names:
         started = datetime.now(UTC)
-        print(f"\n{name}")
+        print(f"\n{name}", flush=True)
         try:
             write_report(name, MEASUREMENTS[name](options), started, options.out)
-        except PretaskError as error:
-            raise SystemExit(str(error)) from error
-    if not options.names:
-        subprocess.run([sys.executable, HERE / SCRIPTS["compat"]], check=True)
+        except Exception as error:
+            failed[name] = str(error) if isinstance(error, PretaskError) else f"{type(error).__name__}: {error}"
+            print(failed[name], flush=True)
+    return failed
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What the measurements of speed compare is the same thing, and what they conclude follows from the times."""
 
 import json
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from pretask_plugins.methods.masked_speech.split import MaskFrames
 from pretask_plugins.methods.relative_position.split import NEIGHBORS, CutPair
 from pretask_registry import Registry
 
+from benchmarks.speed import __main__ as speed
 from benchmarks.speed import gpu
 from benchmarks.speed.gpu_networks import PARTS, Network
 from benchmarks.speed.growth import fit_growth
@@ -87,6 +89,18 @@ def test_many_records_are_sound_and_differ(tmp_path: Path) -> None:
     records = [read(path) for path in tmp_path.glob("*.json")]
     assert len({record.weights for record in records}) == 14
     assert [fault for record in records for fault in record_faults(record, OptionChecker())] == []
+
+
+def test_a_measurement_that_fails_is_named_and_keeps_no_other_from_its_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Any) -> Any:
+        raise RuntimeError("no disk")
+
+    monkeypatch.setattr(speed, "MEASUREMENTS", {"first": fail, "second": lambda _: {"ratio": 2.0}})
+    assert speed.run_each(["first", "second"], Namespace(out=tmp_path)) == {"first": "RuntimeError: no disk"}
+    assert json.loads((tmp_path / "second.json").read_text())["second"] == {"ratio": 2.0}
+    assert not (tmp_path / "first.json").exists()
 
 
 def test_a_dry_run_goes_the_way_of_a_gpu() -> None:
