@@ -1,6 +1,5 @@
 """Accelerator: how a step is spread over devices and micro-batches, and in which layout and precision."""
 
-import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,8 +8,6 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from pretask.errors import PretaskError
-
-ALL_ARE_USED = "find_unused_parameters=True was specified"  # how torch begins to say so, once
 
 
 def use_channels_last(networks: Iterable[nn.Module]) -> None:
@@ -70,6 +67,5 @@ def prepare_network(accelerator: Any, network: nn.Module) -> nn.Module:
     """Wrap what is differentiated for several ranks or half precision; where there is neither, Accelerate only asks."""
     if accelerator.num_processes == 1 and accelerator.mixed_precision == "no":
         return network
-    warnings.filterwarnings("ignore", ALL_ARE_USED)
     prepared: nn.Module = accelerator.prepare(network)
     return prepared
