@@ -34,8 +34,8 @@ from pretask_plugins.shared.speech.spans import (
     copy_before,
     cover_spans,
     draw_replacements,
-    gather_frames,
     interpolate,
+    replace_frames,
     since_latest,
 )
 
@@ -160,9 +160,8 @@ def mask_spans(options: AcousticMasking, batch: Batch, draws: Draws) -> MaskedSp
     since = since_latest(latest)
     fate = draws.uniform("fate")[:, None]
     visible = (since >= options.span) | (fate >= REPLACED_BELOW)
-    others = gather_frames(mel, draw_replacements(draws, latest, since, length, options.span))
-    others = others.masked_fill((fate < ERASED_BELOW)[..., None], 0)
-    shown = torch.where(visible[..., None], mel, others)
+    replacements = draw_replacements(draws, latest, since, length, options.span)
+    shown = replace_frames(mel, visible, replacements, fate < ERASED_BELOW)
     # As floats, in one operation.
     weight = torch.lt(since, options.span, out=torch.empty(since.shape, device=since.device))
     bands = draw_bands(options, draws)

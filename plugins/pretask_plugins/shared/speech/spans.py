@@ -85,8 +85,42 @@ def draw_replacements(
 
 
 def gather_frames(mel: Float[Tensor, "B T M"], position: Int[Tensor, "B T"]) -> Float[Tensor, "B T M"]:
-    """Return for every frame the one at the given position."""
-    return mel.gather(1, position[..., None].expand_as(mel))
+    """Return for every frame the one at the given position: whole rows are copied."""
+    return mel.flatten(0, 1).index_select(0, (position + first_rows(*mel.shape[:2], mel.device)).flatten()).view_as(mel)
+
+
+def replace_frames(
+    mel: Float[Tensor, "B T M"],
+    visible: Bool[Tensor, "B T"],
+    position: Int[Tensor, "B T"],
+    erased: Bool[Tensor, "B 1"],
+) -> Float[Tensor, "B T M"]:
+    """Return visible frames as they are; for others the one at the given position, or zeros where those are erased.
+
+    A row of zeros is copied like any other.
+
+    >>> frames, everywhere = torch.tensor([[[1.0], [2.0]], [[3.0], [4.0]]]), torch.zeros(2, 2, dtype=torch.long)
+    >>> visible, erased = torch.tensor([[True, False], [True, False]]), torch.tensor([[True], [False]])
+    >>> replace_frames(frames, visible, everywhere, erased).tolist()
+    [[[1.0], [0.0]], [[3.0], [3.0]]]
+    """
+    rows = torch.cat([mel.flatten(0, 1), row_of_zeros(mel.shape[2], mel.device)])
+    first = first_rows(*mel.shape[:2], mel.device)
+    other = (position + first).masked_fill_(erased, len(rows) - 1)
+    index = torch.where(visible, first + count_up(mel.shape[1], mel.device), other)
+    return rows.index_select(0, index.flatten()).view_as(mel)
+
+
+@build_once
+def first_rows(count: int, frames: int, device: torch.device) -> Int[Tensor, "B 1"]:
+    """Return the row of every recording's first frame where the frames of all are rows."""
+    return torch.arange(count, device=device)[:, None] * frames
+
+
+@build_once
+def row_of_zeros(bands: int, device: torch.device) -> Float[Tensor, "1 M"]:
+    """Return a frame of zeros."""
+    return torch.zeros(1, bands, device=device)
 
 
 def visible_sides(hidden: Bool[Tensor, "B T"]) -> tuple[Int[Tensor, "B T"], Int[Tensor, "B T"]]:
