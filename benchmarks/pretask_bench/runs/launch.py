@@ -26,6 +26,7 @@ OPTION = "--devices"
 LOOK_SECONDS = 0.1  # between two looks at the processes
 END_SECONDS = 20.0  # for the others to end by themselves, once one has failed or all are told to stop
 SHOWN_LINES = 5  # of a process that failed
+QUIET = {"TORCH_CPP_LOG_LEVEL": "ERROR"}  # or each process says that it looked for unused weights, and there were none
 
 
 def launch(devices: int, words: Sequence[str]) -> int:
@@ -71,7 +72,7 @@ def start(devices: int, words: Sequence[str], folder: Path) -> "Iterator[list[su
     processes: list[subprocess.Popen[bytes]] = []
     try:
         for rank in range(devices):
-            environment = {**os.environ, **meeting, "RANK": f"{rank}", "LOCAL_RANK": f"{rank}"}
+            environment = {**QUIET, **os.environ, **meeting, "RANK": f"{rank}", "LOCAL_RANK": f"{rank}"}
             with (folder / f"{rank}").open("wb") as quiet:
                 kept = None if rank == 0 else quiet
                 command = [sys.executable, "-m", "pretask_bench", *words]

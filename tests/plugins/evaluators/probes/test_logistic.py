@@ -109,7 +109,7 @@ def test_the_best_of_the_grid_is_as_accurate_as_scikit_learns(kind: str) -> None
     fits = [LogisticRegression(C=GRID[place], tol=1e-6, max_iter=5000).fit(even, labels.numpy()) for place in places]
     best = max(fit.score(test, scores.numpy()) for fit in fits)
     accuracy = (solution.predict(others)[places] == scores).double().mean(1).max()
-    assert float(accuracy) == pytest.approx(best, abs=0.003)  # six of 2,000 items
+    assert float(accuracy) >= best - 0.002  # four of 2,000 items: at the same objective, not worse
 
 
 @pytest.mark.parametrize("kind", ["overlapping", "correlated", "rectified"])
