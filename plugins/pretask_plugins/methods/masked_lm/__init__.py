@@ -32,7 +32,7 @@ SMALL = {  # learns toy-grammar, or the standard library, in two minutes of one 
 # A few books of your own: --set data.root=FOLDER. For half of the run the loss stays near that of single tokens, before
 # it falls below what pairs of tokens tell: 16 to 40 minutes of one core.
 BOOKS = {**SMALL, "data": "text", "data.length": 64, "data.vocab_size": 2048, "recipe.samples": 300_000}
-# The same books in a minute and a half: by rotary positions the way to a neighbor is short, and the loss falls at once.
+# The same in a minute and a half: with rotary positions the way to a neighbor is short, and the loss falls at once.
 ROTARY = {
     **BOOKS,
     "model": "transformer",
