@@ -21,7 +21,16 @@ from pretask_registry.registry import Registered
 from torch import Tensor, nn
 
 REGISTRY = Registry.load()
-TASKS = sorted(task.id for task in REGISTRY.current("task") if task.namespace == "pretask")
+
+
+def compares_samples(task: Registered) -> bool:
+    """Whether a sample's loss is against the others of its batch, as InfoNCE's: no sum of parts."""
+    traits = declared_parts(REGISTRY, task)["objective"].component.traits
+    return traits["depends_on_batch"] or "agreement" in traits["targets"]
+
+
+BUILT_IN = [task for task in REGISTRY.current("task") if task.namespace == "pretask"]
+TASKS = sorted(task.id for task in BUILT_IN if not compares_samples(task))
 SIZE = 32  # samples of the step
 DOUBLE = torch.float64
 

@@ -39,6 +39,7 @@ QUICK: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "colorization-tracking": ("small", {**CLIPS, "data.image_size": 64}),
     "elmo": ("small", TEXTS),
     "exemplar": ("small", {**IMAGES, "data.size": 400}),
+    "exemplar-pair": ("small", {**IMAGES, "data.size": 400}),
     "glove": ("small", TEXTS),
     "masked-image": ("small", {**IMAGES}),
     "masked-lm": ("small", TEXTS),

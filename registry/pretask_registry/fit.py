@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pretask import Component, Incompatible, Observed
+from pretask import Component, Incompatible, Observed, PretaskError
 from pretask.specs import SEES_AT_MOST
 
 from pretask_registry.registry import Registered, Registry
@@ -124,7 +124,10 @@ def find_closest(
     model: Registered,
     data_modality: str | None = None,
 ) -> list[tuple[str, Registered]]:
-    """Find the substitutions of one part that make the three fit: the nearest for each part, nearest first."""
+    """Find the substitutions of one part that make the three fit: the nearest for each part, nearest first.
+
+    What a task combines with another one of the three is nearer than anything that none does.
+    """
     now = {"split": split, "objective": objective, "model": model}
     found = []
     for part in PARTS:
@@ -135,9 +138,29 @@ def find_closest(
             if static_fit(**{**now, part: registered}, data_modality=data_modality) is None
         ]
         if fitting:
-            similar = max(fitting, key=lambda registered: rate_similarity(registered, now[part]))
+            companions = find_companions(registry, now, part)
+            near = [registered for registered in fitting if registered.id in companions] or fitting
+            similar = max(near, key=lambda registered: rate_similarity(registered, now[part]))
             found.append((rate_similarity(similar, now[part]), part, similar))
     return [(part, similar) for _, part, similar in sorted(found, key=lambda ranked: ranked[0], reverse=True)]
+
+
+def find_companions(registry: Registry, now: Mapping[str, Registered], part: str) -> set[str]:
+    """Return the ids of a kind that tasks combine with one of the other parts: of objectives for a split, say."""
+    found = set()
+    for task in registry.current("task"):
+        ids = {kind: identify_part(registry, kind, task.component.traits["parts"].get(kind)) for kind in PARTS}
+        if any(ids[kind] == now[kind].id for kind in PARTS if kind != part) and (companion := ids[part]):
+            found.add(companion)
+    return found
+
+
+def identify_part(registry: Registry, kind: str, name: str | None) -> str | None:
+    """Return the id of a part that a task names; None where it is not installed."""
+    try:
+        return registry.find(kind, name).id if name is not None else None
+    except PretaskError:
+        return None
 
 
 def rate_similarity(one: Registered, other: Registered) -> tuple[float, float, float]:

@@ -15,6 +15,7 @@ from benchmarks.speed.workloads import QUICK, build_run
 
 MAX_MORE = dict.fromkeys(QUICK, 40) | {
     "exemplar": 50,
+    "exemplar-pair": 60,
     "sequence-verification": 45,
 }  # of data, draws, split and bookkeeping
 CPU = torch.device("cpu")

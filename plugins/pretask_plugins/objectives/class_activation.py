@@ -114,9 +114,9 @@ class ClassActivation(nn.Module):
         inputs, targets = task.apply_split_and_prepare(batch, draws)
         features = task.encode_inputs(inputs)
         for name in self.classes:
-            label = most_likely_class(targets[name])
-            maps = self.activation_maps(features, name)
-            evidence = take_evidence(maps[:FIGURES], label[:FIGURES])
+            label = most_likely_class(targets[name])[:FIGURES]
+            maps = self.activation_maps(features, name)[:FIGURES]
+            evidence = take_evidence(maps, label)
             prediction = maps.mean((2, 3)).argmax(1)
             yield draw_activations(inputs.data[:FIGURES], evidence, label, prediction, name)
 
