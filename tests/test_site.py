@@ -120,7 +120,7 @@ def test_numbers_are_those_of_the_records(site: Path, task: str, folder: str, ev
 def test_pictures_that_were_kept_are_shown_and_links_lead_to_files(site: Path) -> None:
     for page in site.rglob("*.html"):
         for place in re.findall(r'<img[^>]+src="([^"]+)"', page.read_text(encoding="utf-8")):
-            assert (page.parent / place).is_file(), f"{page.name}: {place}"
+            assert place.startswith("data:") or (page.parent / place).is_file(), f"{page.name}: {place[:80]}"
     assert "<img" in (site / "methods" / "colorization.html").read_text(encoding="utf-8")
 
 
