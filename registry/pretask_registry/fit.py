@@ -126,7 +126,7 @@ def find_closest(
 ) -> list[tuple[str, Registered]]:
     """Find the substitutions of one part that make the three fit: the nearest for each part, nearest first.
 
-    What a task combines with another one of the three is nearer than anything that none does.
+    An objective that a task combines with the split or the model is nearer than any that none does.
     """
     now = {"split": split, "objective": objective, "model": model}
     found = []
@@ -138,21 +138,21 @@ def find_closest(
             if static_fit(**{**now, part: registered}, data_modality=data_modality) is None
         ]
         if fitting:
-            companions = find_companions(registry, now, part)
+            companions = find_companions(registry, now, part) if part == "objective" else frozenset()
             near = [registered for registered in fitting if registered.id in companions] or fitting
             similar = max(near, key=lambda registered: rate_similarity(registered, now[part]))
             found.append((rate_similarity(similar, now[part]), part, similar))
     return [(part, similar) for _, part, similar in sorted(found, key=lambda ranked: ranked[0], reverse=True)]
 
 
-def find_companions(registry: Registry, now: Mapping[str, Registered], part: str) -> set[str]:
+def find_companions(registry: Registry, now: Mapping[str, Registered], part: str) -> frozenset[str]:
     """Return the ids of a kind that tasks combine with one of the other parts: of objectives for a split, say."""
     found = set()
     for task in registry.current("task"):
         ids = {kind: identify_part(registry, kind, task.component.traits["parts"].get(kind)) for kind in PARTS}
         if any(ids[kind] == now[kind].id for kind in PARTS if kind != part) and (companion := ids[part]):
             found.add(companion)
-    return found
+    return frozenset(found)
 
 
 def identify_part(registry: Registry, kind: str, name: str | None) -> str | None:
