@@ -11,22 +11,20 @@ Axes: B clips, T frames, F frames that count, K points, R ways to copy.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
-from pretask import Batch, Budget, Data, Figure, Items, Samples, Task
-from pretask.pretext_score import evaluation_mode
+from pretask import Batch, Samples
 from torch import Tensor
 
 from pretask_plugins.evaluators.tracking.encoders import Encoder
-from pretask_plugins.evaluators.tracking.pictures import draw_moving, draw_tracks
 from pretask_plugins.evaluators.tracking.points import Points, check_points, find_points, read_points, spread_points
-from pretask_plugins.evaluators.tracking.readouts import LabelTracking, Readout, name_choice
+from pretask_plugins.evaluators.tracking.readouts import LabelTracking, Readout, split_clips
 
 PERCENTAGES = (10, 20, 30, 40, 50)  # of SCALE times the diagonal, within which a point is found
 SCALE = 0.6
 FOUND_PERCENTAGE = 20  # of a track that is called correct, in more than half of its frames
-MAX_PIXELS = 1 << 17  # of the clips that are worked on at once, in one frame
 DOT = 0.02  # of the picture's height, radius of a point that is drawn
 
 
@@ -51,33 +49,14 @@ class PointTrack:
 class KeypointTracking(LabelTracking[PointTrack]):
     """Points carried on by top-k affinity in a window, with a queue of frames; the options are in readouts.py."""
 
-    def check(self, task: Task, data: Data, /) -> None:
-        """Raise PretaskError where there are no points to follow."""
-        self.check_labels(data("test"))
+    measure: ClassVar[str] = "PCK"
+    baselines: ClassVar[str] = "keypoint-baselines"
+    what: ClassVar[str] = "The first places of points"
+    drawn: ClassVar[str] = "keypoints"
 
-    def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Items | Figure]]:
-        """Yield `PCK@10` to `PCK@50`, those of the baselines, a picture; `track.accuracy`, with items, the fraction of
-        points that are within 20 percent in more than half of their frames.
-
-        Raises:
-            PretaskError: There are no points, clips are too short, or features have no positions.
-        """
-        test = data("test")
-        self.check_labels(test)
-        with evaluation_mode(task), torch.no_grad():
-            encoders = self.select_encoders(task, test)
-            scores = self.score_readouts(encoders, data, task.device)
-            best = max(scores, key=lambda readout: scores[readout])
-            yield from name_choice(best, scores, "PCK")
-            tracks = self.track_objects(encoders[best.layer], best, test, task.device)
-            yield from self.name_scores("", tracks)
-            yield from self.score_baselines("keypoint-baselines", data, budget, task.device).items()
-        found = torch.tensor([float((track.errors <= FOUND_PERCENTAGE).float().mean()) > 0.5 for track in tracks])
-        yield "track.accuracy", float(found.float().mean())
-        yield "track.accuracy", Items(found)
-        pictures = [track.picture for track in tracks if track.picture is not None]
-        yield "keypoints", draw_tracks(pictures, "The first places of points")
-        yield "moving", draw_moving(pictures, "The first places of points")
+    def is_followed(self, track: PointTrack) -> bool:
+        """Return whether a point is found within FOUND_PERCENTAGE in more than half of its frames."""
+        return float((track.errors <= FOUND_PERCENTAGE).float().mean()) > 0.5
 
     def check_labels(self, samples: Samples) -> None:
         """Raise PretaskError unless there are points to follow."""
@@ -206,6 +185,5 @@ def read_some(
     samples: Samples, numbers: Int[Tensor, " N"], device: torch.device
 ) -> Iterator[tuple[Int[Tensor, " B"], Batch]]:
     """Yield the numbers and the frames of some clips at a time."""
-    height, width = samples.observed.shape[2:]
-    for index in torch.split(numbers, max(1, MAX_PIXELS // (height * width))):
+    for index in split_clips(samples, numbers):
         yield index, samples.batch(index, device)

@@ -18,11 +18,10 @@ OBJECT_COLORS = ((0, 0, 0), (230, 60, 60), (60, 140, 230), (70, 200, 90), (240, 
 MOVING, MOVING_FRAMES, MOVING_SIDE = 2, 16, 160  # clips, frames of each, and pixels of the longer side, of an animation
 MILLISECONDS = 150  # that a frame of an animation is shown
 TINT = 0.55  # of the color in the tinted pixel
+Clip = tuple[UInt8[Tensor, "T C H W"], Int[Tensor, "T H W"]]  # frames, and the labels that were carried there
 
 
-def draw_tracks(
-    clips: Sequence[tuple[UInt8[Tensor, "T C H W"], Int[Tensor, "T H W"]]], what: str = "The first mask"
-) -> Figure:
+def draw_tracks(clips: Sequence[Clip], what: str) -> Figure:
     """Draw some frames of some clips, from the given mask at the left to the end at the right."""
     rows = [draw_row(frames, masks) for frames, masks in clips[:ROWS]]
     width = max(row.shape[1] for row in rows)
@@ -31,9 +30,7 @@ def draw_tracks(
     return Figure(encode_png(np.concatenate(padded)), caption)
 
 
-def draw_moving(
-    clips: Sequence[tuple[UInt8[Tensor, "T C H W"], Int[Tensor, "T H W"]]], what: str = "The first mask"
-) -> Figure:
+def draw_moving(clips: Sequence[Clip], what: str) -> Figure:
     """Draw frames of some clips one after the other, as an animation; the shorter clips wait for the longest."""
     columns = []
     for frames, masks in clips[:MOVING]:

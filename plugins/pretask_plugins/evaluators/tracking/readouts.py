@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product, tee
 from pathlib import Path
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, ClassVar, Generic, Literal, Protocol, TypeVar
 
 import torch
 from jaxtyping import Float, Int, UInt8
-from pretask import Budget, Data, Samples, Task
+from pretask import Budget, Data, Figure, Items, Samples, Task
 from pretask.cache import cached
 from pretask.options import DepthOrZero, Interval, NonNegativeInt, Size, SizeOrZero
+from pretask.pretext_score import evaluation_mode
 from torch import Tensor
 
 from pretask_plugins.evaluators.tracking.encoders import (
@@ -30,6 +31,7 @@ from pretask_plugins.evaluators.tracking.encoders import (
     select_head,
     select_layer,
 )
+from pretask_plugins.evaluators.tracking.pictures import Clip, draw_moving, draw_tracks
 from pretask_plugins.evaluators.tracking.propagation import CopiedLabels, Copying, Propagation
 
 VALIDATION_CLIPS = 8  # evenly spread over the training part, on which is chosen how labels are copied
@@ -38,8 +40,19 @@ RADII = (3, 6, 12)  # positions
 TOP_KS = (5, 10, 20)
 # Cosines of centered features spread over [-1, 1]; those of raw gray levels that look the same differ by thousandths.
 TEMPERATURES = (0.002, 0.01, 0.05, 0.1, 0.2)
+MAX_PIXELS = 1 << 17  # of the clips that are worked on at once, in one frame
 EDITION = 1  # of what baselines are; those of another are measured anew
-Track = TypeVar("Track")  # what one thing of one clip gives, such as `tracks.Track`
+
+
+class Drawn(Protocol):
+    """What one thing of one clip gives, such as `tracks.Track`."""
+
+    @property
+    def picture(self) -> Clip | None:
+        """Frames, and the labels that were carried there; of some tracks."""
+
+
+Track = TypeVar("Track", bound=Drawn)
 
 
 @dataclass(frozen=True)
@@ -68,6 +81,11 @@ class LabelTracking(ABC, Generic[Track]):
         max_clips: Of the test part that are tracked, at most; 0 for all.
     """
 
+    measure: ClassVar[str]  # by which is chosen
+    baselines: ClassVar[str]  # folder of the cache
+    what: ClassVar[str]  # is given of a clip, for captions
+    drawn: ClassVar[str]  # name of the picture
+
     layer: DepthOrZero = 0
     top_k: NonNegativeInt = 0
     radius: SizeOrZero = 0
@@ -77,6 +95,38 @@ class LabelTracking(ABC, Generic[Track]):
     vectors: Literal["encoder", "head"] = "encoder"
     stride: Size = 4
     max_clips: NonNegativeInt = 64
+
+    def check(self, task: Task, data: Data, /) -> None:
+        """Raise PretaskError where there is nothing to follow."""
+        self.check_labels(data("test"))
+
+    def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Items | Figure]]:
+        """Yield the measures by name, those of the baselines, pictures; `track.accuracy`, with items, the fraction of
+        tracks that were followed.
+
+        Raises:
+            PretaskError: There is nothing to follow, clips are too short, or features have no positions.
+        """
+        test = data("test")
+        self.check_labels(test)
+        with evaluation_mode(task), torch.no_grad():
+            encoders = self.select_encoders(task, test)
+            scores = self.score_readouts(encoders, data, task.device)
+            best = max(scores, key=lambda readout: scores[readout])
+            yield from name_choice(best, scores, self.measure)
+            tracks = self.track_objects(encoders[best.layer], best, test, task.device)
+            yield from self.name_scores("", tracks)
+            yield from self.score_baselines(data, budget, task.device).items()
+        followed = torch.tensor([self.is_followed(track) for track in tracks])
+        yield "track.accuracy", float(followed.float().mean())
+        yield "track.accuracy", Items(followed)
+        pictures = [track.picture for track in tracks if track.picture is not None]
+        yield self.drawn, draw_tracks(pictures, self.what)
+        yield "moving", draw_moving(pictures, self.what)
+
+    @abstractmethod
+    def is_followed(self, track: Track) -> bool:
+        """Return whether a track is called correct."""
 
     @abstractmethod
     def check_labels(self, samples: Samples) -> None:
@@ -148,15 +198,8 @@ class LabelTracking(ABC, Generic[Track]):
         """Return the ways to read a layer out, in the order of the last axis but one of what is carried on."""
         return [Readout(layer, *pair) for pair in product(*self.list_radii_and_ways())]
 
-    def score_baselines(self, folder: str, data: Data, budget: Budget, device: torch.device) -> dict[str, float]:
-        """Return the measures of `copy` and of raw pixels; they are kept, since they are the same for all encoders.
-
-        Args:
-            folder: Of the cache.
-            data: Both parts.
-            budget: Where the cache is.
-            device: To track on.
-        """
+    def score_baselines(self, data: Data, budget: Budget, device: torch.device) -> dict[str, float]:
+        """Return the measures of `copy` and of raw pixels; they are kept, since they are the same for all encoders."""
         test, train = data("test"), data("train")
         if budget.cache is None or not test.fingerprint or not train.fingerprint:
             return self.measure_baselines(data, device)
@@ -166,7 +209,7 @@ class LabelTracking(ABC, Generic[Track]):
         def make(_: Path) -> dict[str, float]:
             return self.measure_baselines(data, device)
 
-        return cached(folder, facts, make, folder=Path(budget.cache))[1]
+        return cached(self.baselines, facts, make, folder=Path(budget.cache))[1]
 
     def measure_baselines(self, data: Data, device: torch.device) -> dict[str, float]:
         """Return the measures of `copy`, `gray`, `gray_patch` and `color`."""
@@ -225,6 +268,12 @@ def name_choice(best: Readout, scores: Mapping[Readout, float], measure: str) ->
     yield "radius", float(best.radius)
     yield "top_k", float(best.copying.top_k)
     yield "temperature", best.copying.temperature
+
+
+def split_clips(samples: Samples, numbers: Int[Tensor, " N"]) -> Iterator[Int[Tensor, " B"]]:
+    """Yield the numbers of some clips at a time, as many as may be worked on at once."""
+    height, width = samples.observed.shape[2:]
+    yield from torch.split(numbers, max(1, MAX_PIXELS // (height * width)))
 
 
 def find_shortest(samples: Samples) -> int:

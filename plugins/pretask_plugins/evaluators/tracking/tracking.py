@@ -12,17 +12,16 @@ Axes: B clips, T frames, C channels or labels, H W image, R ways to copy, h w po
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int, UInt8
-from pretask import Batch, Budget, Data, Figure, Items, Samples, Task
-from pretask.pretext_score import evaluation_mode
+from pretask import Batch, Samples
 from torch import Tensor
 from torch.nn import functional as F
 
 from pretask_plugins.evaluators.tracking.encoders import Encoder
-from pretask_plugins.evaluators.tracking.pictures import draw_moving, draw_tracks
-from pretask_plugins.evaluators.tracking.readouts import LabelTracking, Readout, name_choice
+from pretask_plugins.evaluators.tracking.readouts import LabelTracking, Readout, split_clips
 from pretask_plugins.evaluators.tracking.tracks import (
     Track,
     check_masks,
@@ -32,40 +31,19 @@ from pretask_plugins.evaluators.tracking.tracks import (
     score_objects,
 )
 
-MAX_PIXELS = 1 << 17  # of the clips that are worked on at once, in one frame
-
 
 @dataclass(frozen=True)
 class Tracking(LabelTracking[Track]):
     """Masks carried on by top-k affinity in a window, with a queue of frames; the options are in readouts.py."""
 
-    def check(self, task: Task, data: Data, /) -> None:
-        """Raise PretaskError where there are no masks to follow."""
-        self.check_labels(data("test"))
+    measure: ClassVar[str] = "J&F"
+    baselines: ClassVar[str] = "tracking-baselines"
+    what: ClassVar[str] = "The first mask"
+    drawn: ClassVar[str] = "tracks"
 
-    def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Items | Figure]]:
-        """Yield `J&F`, mean, recall and decay of `J` and `F`, those of the baselines, a picture; `track.accuracy`, with
-        items, the fraction of tracks whose J&F is above a half.
-
-        Raises:
-            PretaskError: There are no masks, clips are too short, or features have no positions.
-        """
-        test = data("test")
-        self.check_labels(test)
-        with evaluation_mode(task), torch.no_grad():
-            encoders = self.select_encoders(task, test)
-            scores = self.score_readouts(encoders, data, task.device)
-            best = max(scores, key=lambda readout: scores[readout])
-            yield from name_choice(best, scores, "J&F")
-            tracks = self.track_objects(encoders[best.layer], best, test, task.device)
-            yield from self.name_scores("", tracks)
-            yield from self.score_baselines("tracking-baselines", data, budget, task.device).items()
-        found = torch.tensor([track.j_and_f > 0.5 for track in tracks])
-        yield "track.accuracy", float(found.float().mean())
-        yield "track.accuracy", Items(found)
-        pictures = [track.picture for track in tracks if track.picture is not None]
-        yield "tracks", draw_tracks(pictures)
-        yield "moving", draw_moving(pictures)
+    def is_followed(self, track: Track) -> bool:
+        """Return whether a track's J&F is above a half."""
+        return track.j_and_f > 0.5
 
     def check_labels(self, samples: Samples) -> None:
         """Raise PretaskError unless there are masks to follow."""
@@ -128,7 +106,5 @@ def read_clips(
 ) -> Iterator[tuple[Int[Tensor, "B T H W"], Batch]]:
     """Yield the masks and frames of some clips at a time."""
     masks = samples.labels["masks"].value
-    size = max(1, MAX_PIXELS // (masks.shape[-1] * masks.shape[-2]))
-    for start in range(0, len(numbers), size):
-        index = numbers[start : start + size]
+    for index in split_clips(samples, numbers):
         yield masks[index].to(device), samples.batch(index, device)
