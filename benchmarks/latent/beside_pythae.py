@@ -26,7 +26,7 @@ from benchmarks.latent.planned import plan_task
 PIXELS, WIDTH, DIMENSIONS, RATE = 784, 500, 20, 1e-3
 SHARED_STEPS = 100
 SCORED_AT_ONCE = 1000
-HELD_OUT_EPOCH = 1 << 20
+SCORED_EPOCH = 1 << 20  # whose draws no training makes
 
 
 def make_task(root: str, samples: int, seed: int) -> tuple[Task, Any]:
@@ -113,7 +113,7 @@ def bound(task: Task, images: Samples) -> float:
     with torch.no_grad():
         for first in range(0, len(images), SCORED_AT_ONCE):
             batch = images.batch(torch.arange(first, min(first + SCORED_AT_ONCE, len(images))), task.device)
-            loss = task.loss(batch, Draws(batch.index, 0, HELD_OUT_EPOCH))
+            loss = task.loss(batch, Draws(batch.index, 0, SCORED_EPOCH))
             total -= float(loss.parts["negative_elbo"]) * len(batch.index)
     return total / len(images)
 

@@ -9,10 +9,9 @@ from pretask import Figure
 from torch import Tensor
 from torch.nn import functional as F
 
-from pretask_plugins.shared.pictures import encode_png, fit_images, frame, tile_rows, to_bytes
+from pretask_plugins.shared.pictures import CORRECT, WHITE, WRONG, encode_png, fit_images, frame, tile_rows, to_bytes
 
 RED, BLUE = (214, 40, 40), (38, 84, 190)
-CORRECT, WRONG = (40, 160, 70), (214, 40, 40)  # of the frame around a map
 STRENGTH = 0.75  # of a color where the evidence is largest; what is shown stays visible below
 
 
@@ -38,7 +37,7 @@ def draw_activations(
     columns = []
     for number in range(len(shown)):
         color = CORRECT if int(label[number]) == int(prediction[number]) else WRONG
-        plain = [frame(row[number], (255, 255, 255)) for row in rows[:2]]
+        plain = [frame(row[number], WHITE) for row in rows[:2]]
         columns.append(torch.stack([*plain, frame(rows[2][number], color)]))
     caption = (
         f"From above: the first and the last picture shown of samples, and what of it speaks for their {name} (red) or "

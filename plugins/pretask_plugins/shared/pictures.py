@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 MIN_SIDE, MAX_SIDE = 48, 80  # pixels of an image in a picture
 BORDER = 2  # pixels of a frame
+WHITE, CORRECT, WRONG = (255, 255, 255), (40, 160, 70), (205, 55, 55)  # of frames: unmarked, and by prediction
 PALETTE = 128  # colors of an animation
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from pretask import Batch, Draws, Incompatible, Inputs, Observed
 from pretask.composition import compose
 from pretask_plugins.methods.relative_position.absolute import PlacePatch, magnify_green
-from pretask_plugins.methods.relative_position.figures import GRAY, GREEN, RED, draw_pairs
+from pretask_plugins.methods.relative_position.figures import GRAY, draw_pairs
 from pretask_plugins.methods.relative_position.split import (
     NEIGHBORS,
     CutPair,
@@ -23,6 +23,7 @@ from pretask_plugins.methods.relative_position.split import (
 )
 from pretask_plugins.models.image.convnet import Convnet
 from pretask_plugins.objectives.cross_entropy import CrossEntropy
+from pretask_plugins.shared.pictures import CORRECT, WRONG
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
@@ -309,10 +310,10 @@ def test_the_figure_puts_each_neighbor_where_it_is_predicted_and_says_whether_th
     patches[:, 1] = 1.0
     figure = draw_pairs(patches, torch.tensor([0, 7]), torch.tensor([0, 1]))
     sheet = decode(figure.png)  # two sheets of three by three places of 36 pixels, with a gap of 6
-    assert sheet[1, 18].tolist() == list(GREEN), "place 0 of the first pair is framed as right"
+    assert sheet[1, 18].tolist() == list(CORRECT), "place 0 of the first pair is framed as right"
     assert sheet[18, 18].tolist() == [255, 255, 255], "and holds the neighbor"
     assert sheet[54, 54].tolist() == [0, 0, 0], "the center"
-    assert sheet[1, 114 + 36 + 18].tolist() == list(RED), "place 1 of the second pair, which is wrong"
+    assert sheet[1, 114 + 36 + 18].tolist() == list(WRONG), "place 1 of the second pair, which is wrong"
     assert sheet[73, 114 + 72 + 18].tolist() == list(GRAY), "place 8 of the second pair, where it was"
     assert "1 of 2 right" in figure.caption
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product, tee
 from pathlib import Path
-from typing import Annotated, ClassVar, Generic, Literal, Protocol, TypeVar
+from typing import Annotated, ClassVar, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int, UInt8
@@ -44,6 +44,7 @@ MAX_PIXELS = 1 << 17  # of the clips that are worked on at once, in one frame
 EDITION = 1  # of what baselines are; those of another are measured anew
 
 
+@runtime_checkable
 class Drawn(Protocol):
     """What one thing of one clip gives, such as `tracks.Track`."""
 

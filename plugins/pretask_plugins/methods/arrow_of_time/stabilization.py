@@ -107,8 +107,8 @@ def make_grid(maps: Float[Tensor, "N 3 3"], height: int, width: int) -> Float[Te
 
 def is_inside(grid: Float[Tensor, "N H W 2"]) -> Float[Tensor, "N H W"]:
     """Return 1 for places in the picture, 0 for others; those half a pixel beside it are in it."""
-    sides = torch.tensor([grid.shape[2], grid.shape[1]], device=grid.device)
-    return (grid.abs() <= 1 + 1 / sides).all(3).float()
+    height, width = grid.shape[1:3]
+    return ((grid[..., 0].abs() <= 1 + 1 / width) & (grid[..., 1].abs() <= 1 + 1 / height)).float()
 
 
 def place_lines(height: int, width: int, device: torch.device) -> tuple[Float[Tensor, " w"], Float[Tensor, "h 1"]]:

@@ -62,23 +62,21 @@ class FutureContrast(nn.Module):
                 f"{', '.join(sorted(sights))}",
                 "Choose the model frame-lstm, and longer recordings.",
             )
-        self.steps, self.negatives = min(steps, features.grid[0] - 1), negatives
+        self.names, self.steps, self.negatives = tuple(targets), min(steps, features.grid[0] - 1), negatives
         maps = {name: nn.Linear(features.width, self.steps * features.width, bias=False) for name in targets}
         self.predictions = Heads(maps)
 
     @property
     def chance(self) -> dict[str, float]:
         """Return the value of each part where all latents are equal."""
-        names = [name.removeprefix("head_") for name, _ in self.predictions.named_children()]
-        chance = {name: math.log(1 + self.negatives) for name in names}
-        chance |= {f"{name}.accuracy": 1 / (1 + self.negatives) for name in names}
-        return chance | {f"{name}.mutual_information": 0.0 for name in names}
+        chance = {name: math.log(1 + self.negatives) for name in self.names}
+        chance |= {f"{name}.accuracy": 1 / (1 + self.negatives) for name in self.names}
+        return chance | {f"{name}.mutual_information": 0.0 for name in self.names}
 
     def predict(self, features: Features, /) -> Mapping[str, Tensor]:
         """Return the latents that are predicted from every frame for the frames after it, (B, T, K, D), by target."""
         heard = features.streams["past"][:, 0]
-        names = [name.removeprefix("head_") for name, _ in self.predictions.named_children()]
-        return {name: self.predictions[name](heard).unflatten(-1, (self.steps, -1)) for name in names}
+        return {name: self.predictions[name](heard).unflatten(-1, (self.steps, -1)) for name in self.names}
 
     def forward(self, features: Features, targets: Targets, draws: Draws, /) -> Loss:
         """Return the mean loss, in nats, the fraction of frames that are known, and a bound.

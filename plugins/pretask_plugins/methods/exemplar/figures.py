@@ -8,9 +8,7 @@ from jaxtyping import Bool, Float, UInt8
 from pretask import Figure
 from torch import Tensor
 
-from pretask_plugins.shared.pictures import MIN_SIDE, encode_png, frame, tile_rows, to_bytes
-
-WHITE, GREEN, RED = (255, 255, 255), (40, 160, 70), (205, 55, 55)
+from pretask_plugins.shared.pictures import CORRECT, MIN_SIDE, WHITE, WRONG, encode_png, frame, tile_rows, to_bytes
 
 
 def draw_classes(
@@ -41,4 +39,4 @@ def choose_colors(classes: int, patches: int, right: Bool[Tensor, "N R"] | None)
     """Return the color of every frame, row by row; that of a seed is white."""
     if right is None:
         return [WHITE] * (classes * patches)
-    return [color for row in right.tolist() for color in (WHITE, *(GREEN if one else RED for one in row))]
+    return [color for row in right.tolist() for color in (WHITE, *(CORRECT if one else WRONG for one in row))]

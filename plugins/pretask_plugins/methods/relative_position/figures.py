@@ -11,12 +11,12 @@ from pretask import Figure
 from torch import Tensor
 from torch.nn import functional as F
 
-from pretask_plugins.shared.pictures import BORDER, encode_png, frame, to_bytes
+from pretask_plugins.shared.pictures import BORDER, CORRECT, WHITE, WRONG, encode_png, frame, to_bytes
 
 SAMPLES_IN_ROW = 4
 GAP = 6  # pixels between sheets
 PATCH_PIXELS = 32  # smaller patches are enlarged to about this
-WHITE, GRAY, GREEN, RED = (255, 255, 255), (170, 170, 170), (40, 160, 70), (205, 55, 55)
+GRAY = (170, 170, 170)
 
 
 def draw_pairs(
@@ -60,7 +60,7 @@ def draw_sheet(pair: UInt8[Tensor, "2 3 P P"], true: int, predicted: int) -> UIn
     side = pair.shape[-1] + 2 * BORDER
     sheet = torch.tensor(WHITE, dtype=torch.uint8)[:, None, None].repeat(1, 3 * side, 3 * side)
     blank = torch.full_like(pair[0], 255)
-    contents = {true: (blank, GRAY), predicted: (pair[1], GREEN if predicted == true else RED), 4: (pair[0], WHITE)}
+    contents = {true: (blank, GRAY), predicted: (pair[1], CORRECT if predicted == true else WRONG), 4: (pair[0], WHITE)}
     for place, (content, color) in contents.items():
         row, column = (side * step for step in divmod(place, 3))
         sheet[:, row : row + side, column : column + side] = frame(content.cpu(), color)

@@ -8,10 +8,9 @@ from jaxtyping import Float, Int
 from pretask import Figure
 from torch import Tensor
 
-from pretask_plugins.shared.pictures import encode_png, fit_images, frame, tile_rows, to_bytes
+from pretask_plugins.shared.pictures import CORRECT, WHITE, WRONG, encode_png, fit_images, frame, tile_rows, to_bytes
 
 CLIPS = 6
-CORRECT, WRONG, NONE = (40, 160, 70), (214, 40, 40), (255, 255, 255)
 
 
 def draw_tuples(
@@ -26,7 +25,7 @@ def draw_tuples(
     """
     rows = []
     for number in range(min(CLIPS, len(frames))):
-        color = NONE
+        color = WHITE
         if prediction is not None:
             color = CORRECT if int(prediction[number]) == int(label[number]) else WRONG
         shown = fit_images(to_bytes(frames[number].cpu()))
