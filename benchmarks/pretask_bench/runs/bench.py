@@ -149,7 +149,7 @@ def plan_task(
     registry: Registry, suite: Suite, division: Division, task: Registered, seed: int, given: Mapping[str, Any]
 ) -> PlannedRun:
     """Plan one task with one seed, under what the division fixes."""
-    task_settings = dict(division.tasks.get(task.name, {}))
+    task_settings = {**suite.file.tasks.get(task.name, {}), **division.tasks.get(task.name, {})}
     preset = task_settings.pop("preset", division.preset)
     evaluators = dict.fromkeys([*division.evaluators, *task_settings.pop("also", ())])
     fixed = fixed_settings(suite, division)

@@ -130,12 +130,14 @@ class SuiteFile(SuiteModel):
         summary: One sentence.
         seeds: How many an entry needs to be ranked.
         baselines: Reference encoders whose rows every entry needs to be ranked.
+        tasks: Settings by task in all divisions, each of which may have further ones.
         division: One or several.
     """
 
     summary: str
     seeds: Annotated[int, Field(ge=1)]
     baselines: tuple[ReferenceEncoder, ...] = REFERENCE_ENCODERS
+    tasks: Mapping[str, Settings] = {}
     division: Annotated[tuple[Division, ...], Field(min_length=1)]
 
 

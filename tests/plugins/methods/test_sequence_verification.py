@@ -18,6 +18,7 @@ from pretask_plugins.methods.sequence_verification.split import (
 from pretask_plugins.methods.sequence_verification.trivial_predictors import pair_differences
 from pretask_plugins.models.video.frames import Frames
 from pretask_plugins.shared.clips import count_frames
+from pretask_plugins.shared.pictures import CORRECT, WRONG
 from scipy import stats
 
 
@@ -241,11 +242,11 @@ def test_the_figure_marks_what_is_wrong_and_what_was_taken_for_something_else() 
     figure = draw_tuples(frames, torch.tensor([1, 0]), torch.tensor([1, 1]))
     pixels = np.asarray(Image.open(io.BytesIO(figure.png)))
     row = pixels.shape[0] // 2
-    assert tuple(pixels[0, 0]) == (40, 160, 70)
-    assert tuple(pixels[row, 0]) == (214, 40, 40)
+    assert tuple(pixels[0, 0]) == CORRECT
+    assert tuple(pixels[row, 0]) == WRONG
     column = pixels.shape[1] // 3
     corners = [tuple(pixels[row * number + 3, column + 3]) for number in (0, 1)]
-    assert corners == [(128, 128, 128), (214, 40, 40)]
+    assert corners == [(128, 128, 128), WRONG]
 
 
 def test_frame_changes_are_what_a_loop_finds() -> None:
