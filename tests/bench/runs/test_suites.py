@@ -98,13 +98,22 @@ LECTURE = {  # every task that the lecture tells of, and two that people run tod
 }
 
 
-def test_lecture_has_every_task_of_the_lecture_on_data_that_its_user_gives(registry: Registry) -> None:
-    suite = read_suite(registry, "lecture")
+@pytest.mark.parametrize("name", ["lecture", "lecture-gpu"])
+def test_all_that_the_suites_of_the_lecture_run_can_be_planned(registry: Registry, name: str) -> None:
+    assert not [entry.refusal for entry in plan_lecture(registry, name) if entry.plan is None]
+
+
+def plan_lecture(registry: Registry, name: str) -> list[PlannedRun]:
+    """What one of the lecture's suites runs with one seed, on data that its user gives."""
+    suite = read_suite(registry, name)
     given = {
         f"{division.name}.{setting}": "mine" for division in suite.file.division for setting in division.given_settings
     }
-    planned = plan_suite(registry, suite, given=given, seeds=1)
-    assert not [entry.refusal for entry in planned if entry.plan is None]
+    return plan_suite(registry, suite, given=given, seeds=1)
+
+
+def test_lecture_has_every_task_of_the_lecture(registry: Registry) -> None:
+    planned = plan_lecture(registry, "lecture")
     assert {entry.task.name for entry in planned} >= LECTURE
     assert all(entry.plan.recipe.samples <= 600_000 for entry in planned if entry.plan is not None)
 
