@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from PIL import Image
 from pretask import Samples
-from pretask.cache import map_file
+from pretask.mapped import map_file
 from pretask_bench.runs.plan import make_plan
 from pretask_registry import Registry
 from pretask_registry.conformance.small_data import use_fresh_cache

@@ -27,8 +27,8 @@ import numpy as np
 import torch
 from PIL import Image
 from pretask import Observed, Samples, Vocabulary
-from pretask.cache import map_file
 from pretask.fitting import fit_split
+from pretask.mapped import map_file
 from pretask_bench.runs.plan import make_plan
 from pretask_plugins.data.audio.waves import find_present
 from pretask_plugins.data.image.webdataset import WebDataset

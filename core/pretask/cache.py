@@ -7,10 +7,8 @@ behind is cleared by whoever comes next. Every file is held against its checksum
 
 import json
 import math
-import mmap
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from hashlib import blake2b
@@ -23,6 +21,7 @@ from pretask import files
 from pretask.errors import PretaskError
 from pretask.files import sync_folder
 from pretask.locks import hold
+from pretask.mapped import map_file
 from pretask.pruning import lock_path, prune, read_limit
 from pretask.room import require_disk
 
@@ -32,8 +31,6 @@ MAX_CHECKED_BYTES = 1 << 31  # of a file whose checksum is recomputed when it is
 CHUNK = 1 << 24
 MAKE_ROOM = "Free some space, or point PRETASK_CACHE elsewhere."
 NO_ROOM = (None, *files.NO_ROOM)  # numpy's own "n requested and m written" has no number
-# Pages are private to the process, but no memory is set aside for them, or Linux refuses files larger than memory.
-NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
 
 
 def cache_folder() -> Path:
@@ -176,16 +173,6 @@ def map_checked_file(path: Path, file: Mapping[str, Any]) -> np.ndarray:
     if size != file["bytes"] or (size <= MAX_CHECKED_BYTES and checksum(path) != file["checksum"]):
         raise ValueError(f"{path} was changed")
     return map_file(path)
-
-
-def map_file(path: Path) -> np.ndarray:
-    """Map a .npy file as an array whose bytes are read when they are used; writes to it stay in this process."""
-    with path.open("rb") as file:
-        np.lib.format.read_magic(file)
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
-        start = file.tell()
-        pages = mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE | NO_RESERVE, prot=mmap.PROT_READ | mmap.PROT_WRITE)
-    return np.ndarray(shape, dtype, pages, start, order="F" if fortran else "C")
 
 
 def write_rows(path: Path, shape: tuple[int, ...], dtype: str, pieces: Iterable[np.ndarray]) -> None:

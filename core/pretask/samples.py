@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pretask.draws import Draws
 from pretask.errors import PretaskError
+from pretask.mapped import take_rows
 from pretask.protocols import Data
 from pretask.specs import Observed
 from pretask.unread_clips import UnreadClips
@@ -105,7 +106,7 @@ class Samples:
         """
         data_device = self.data.device
         index = index.to(data_device)
-        selected = self.data.index_select(0, index)  # copies row by row, where an index would copy byte by byte
+        selected = take_rows(self.data, index)
         return Batch(
             self.widen(selected if data_device == device else move_tensor(selected, device)),
             move_tensor(index, device),

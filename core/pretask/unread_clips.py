@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Int, Shaped
 from torch import Tensor
 
+from pretask.mapped import ask_for_rows, take_rows
 from pretask.values import Batch
 
 
@@ -43,7 +44,7 @@ class UnreadClips(Batch):
         """Read all frames where they are asked for as `data`, and keep them."""
         if name != "data":
             raise AttributeError(f"clips have no '{name}'")
-        data = self.mirror_rows(self.source.index_select(0, self.index))
+        data = self.mirror_rows(take_rows(self.source, self.index))
         object.__setattr__(self, "data", data)
         return data
 
@@ -73,6 +74,8 @@ class UnreadClips(Batch):
 
     def take_frames(self, positions: Int[Tensor, "B V"]) -> Shaped[Tensor, "B V C H W"]:
         """Return the frames at the given positions in time."""
+        length = self.source.shape[1]
+        ask_for_rows(self.source, self.index[:, None] * length + positions, parts=length)
         source = as_long_words(self.source)
         return self.mirror_rows(source[self.index[:, None], positions].view(self.source.dtype))
 

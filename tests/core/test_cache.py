@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 from pretask import PretaskError, cache
-from pretask.cache import cache_key, cached, find_damage, fingerprint, lock_entry, map_file, write_rows
+from pretask.cache import cache_key, cached, find_damage, fingerprint, lock_entry, write_rows
+from pretask.mapped import map_file
 from pretask.pruning import list_entries, prune, read_limit
 
 FACTS = {"part": "train", "size": 8}

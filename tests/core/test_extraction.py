@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 from pretask import Budget, PretaskError, Task, Vocabulary, extraction
-from pretask.cache import map_file
 from pretask.extraction import extract, fingerprint_of, iterate_layers, write_layers
 from pretask.hashing import weights_key
+from pretask.mapped import map_file
 from pretask.pooling import pool
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "plugins/evaluators/probes"))

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Int
 from pretask import Labels, Observed, PretaskError, Samples
-from pretask.cache import cached, create_rows_file, fingerprint, map_file
+from pretask.cache import cached, create_rows_file, fingerprint
+from pretask.mapped import map_file
 from pretask.unread_rows import UnreadRows
 from torch import Tensor
 

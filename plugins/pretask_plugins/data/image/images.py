@@ -15,7 +15,8 @@ from jaxtyping import Int, UInt8
 from PIL import Image
 from PIL import __version__ as pillow_version
 from pretask import Labels, Observed, Samples
-from pretask.cache import cached, fingerprint, map_file, write_rows
+from pretask.cache import cached, fingerprint, write_rows
+from pretask.mapped import map_file
 from pretask.preparation.flat_images import flatten_image
 from pretask.preparation.images import fit_image
 

@@ -19,7 +19,8 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from PIL import Image
 from pretask import Labels, Observed, Samples
-from pretask.cache import cached, fingerprint, map_file, write_rows
+from pretask.cache import cached, fingerprint, write_rows
+from pretask.mapped import map_file
 from pretask.options import ImageSize
 from pretask.preparation.flat_images import flatten_image
 

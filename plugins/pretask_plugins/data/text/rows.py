@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Int
 from pretask import Labels, Observed, PretaskError, Samples
-from pretask.cache import cached, fingerprint, map_file, write_rows
+from pretask.cache import cached, fingerprint, write_rows
+from pretask.mapped import map_file
 from torch import Tensor
 
 from pretask_plugins.data.text.tokenization import Tokenization

@@ -26,7 +26,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import torch
 from pretask import Labels, Observed, PretaskError, Samples
-from pretask.cache import cached, fingerprint, map_file
+from pretask.cache import cached, fingerprint
+from pretask.mapped import map_file
 from pretask.options import Fraction, NonNegativeInt, PositiveInt
 
 from pretask_plugins.data.text.corpus import DOCUMENTS, Corpus

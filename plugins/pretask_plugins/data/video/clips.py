@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Int, Int8, Int16, UInt8
 from pretask import Labels, Observed, Samples
-from pretask.cache import cached, fingerprint, map_file, write_rows
+from pretask.cache import cached, fingerprint, write_rows
+from pretask.mapped import map_file
 
 from pretask_plugins.data.decoding import Decoded, Work, decode_batches
 
