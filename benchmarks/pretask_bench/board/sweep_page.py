@@ -11,12 +11,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from pretask_registry import Registry
 
+from pretask_bench.board.curves import draw_curves
 from pretask_bench.board.effects import draw_panels
 from pretask_bench.board.site import policy_hash, read_own_text, write_text
 from pretask_bench.records.record import Record
 from pretask_bench.results.ablation import Ablation, analyze
 from pretask_bench.results.ablation_tables import describe, effects_table, measure_title
 from pretask_bench.results.groups import seedless_key
+from pretask_bench.results.means import COLUMNS, collect_means, mean_cells, means_table
 from pretask_bench.results.query import format_table
 from pretask_bench.sweeps.grid import read_grid
 from pretask_bench.sweeps.ledger import Ledger
@@ -41,9 +43,9 @@ def write_sweep_page(grid: Path, records: Mapping[str, Record], out: Path, regis
     own = [record for _, record in sorted(records.items()) if (seedless_key(record), record.cell.seed) in keys]
     complete = {(seedless_key(record), record.cell.seed) for record in own if record.status == "complete"}
     ablations = analyze(own)
-    table = effects_table(ablations, whole=True)
-    page = render_sweep(grid.stem, ablations, len(complete), len(keys))
-    files = {"index.html": page, **{f"effects.{form}": f"{format_table(form, table)}\n" for form in TABLES}}
+    tables = {"effects": effects_table(ablations, whole=True), "means": means_table(own, ablations)}
+    files = {"index.html": render_sweep(grid.stem, ablations, own, len(complete), len(keys))}
+    files |= {f"{name}.{form}": f"{format_table(form, tables[name])}\n" for name in tables for form in TABLES}
     return [write_text(out / name, text) for name, text in files.items()]
 
 
@@ -54,7 +56,7 @@ def find_keys(grid: Path, out: Path, registry: Registry) -> set[tuple[str, int]]
     return {(cell.described.key, cell.choices["seed"]) for cell in cells if cell.described is not None}
 
 
-def render_sweep(name: str, ablations: Sequence[Ablation], records: int, cells: int) -> str:
+def render_sweep(name: str, ablations: Sequence[Ablation], own: Sequence[Record], records: int, cells: int) -> str:
     """Return the text of the page."""
     environment = Environment(
         loader=PackageLoader("pretask_bench", "board"),
@@ -65,7 +67,13 @@ def render_sweep(name: str, ablations: Sequence[Ablation], records: int, cells: 
     )
     rules = read_own_text("board.css")
     sections = [
-        {"title": measure_title(ablation), "line": line.partition(": ")[2], "panels": draw_panels(ablation)}
+        {
+            "title": measure_title(ablation),
+            "line": line.partition(": ")[2],
+            "curves": draw_curves(ablation, own),
+            "panels": draw_panels(ablation),
+            "means": [mean_cells(ablation, mean)[1:] for mean in collect_means(own, ablation)],
+        }
         for ablation, line in zip(ablations, describe(ablations), strict=True)
         if ablation.main
     ]
@@ -74,6 +82,7 @@ def render_sweep(name: str, ablations: Sequence[Ablation], records: int, cells: 
         records=records,
         cells=cells,
         sections=sections,
+        columns=COLUMNS[1:],
         rules=Markup(rules),
         rules_hash=policy_hash(rules),
     )

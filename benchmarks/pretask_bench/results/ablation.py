@@ -6,14 +6,15 @@ Levels that share no context with it, as splits of other data, are compared with
 An effect is averaged over contexts, so that every context counts once, and its interval is Student's over the seeds,
 which are paired. An interaction is the difference of two such differences. Combinations that are missing, because their
 parts do not fit or a run failed, are missing on both sides. The options of a part belong to it: where the part is the
-factor, they are averaged over, since another part has others.
+factor, they are averaged over, since another part has others. So does the objective belong to the split where every
+split was run with one only: the two are one choice then, which goes by the name of the split.
 
 Source: Fisher 1935 (factorial experiments); Student 1908 (t interval); Holm 1979 (many tests).
 """
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, product
 from typing import Any
@@ -204,8 +205,8 @@ def order_of(level: str) -> tuple[float, str]:
 
 
 def follows_part(runs: Sequence[MeasuredRun], name: str) -> bool:
-    """Return whether an option has one value for each part that it belongs to: then the part is the factor."""
-    part = name.partition(".")[0]
+    """Return whether something has one value for each part that it belongs to: then the part is the factor."""
+    part = "split" if name == "objective" else name.partition(".")[0]
     if part in (name, RECIPE):
         return False
     values: dict[str, set[str]] = {}
@@ -214,12 +215,22 @@ def follows_part(runs: Sequence[MeasuredRun], name: str) -> bool:
     return all(len(found) == 1 for found in values.values())
 
 
-def context_of(run: MeasuredRun, factors: Iterable[str], without: Sequence[str]) -> str:
+def belongs_to(name: str, factors: Collection[str]) -> str:
+    """Return the part that an option belongs to; an objective that is no factor belongs to its split.
+
+    >>> belongs_to("objective.hidden", ["split", "model"]), belongs_to("objective.hidden", ["split", "objective"])
+    ('split', 'objective')
+    """
+    part = name.partition(".")[0]
+    return "split" if part == "objective" and "objective" not in factors else part
+
+
+def context_of(run: MeasuredRun, factors: Collection[str], without: Sequence[str]) -> str:
     """Return what a run has in common with those that it is compared with: all but some factors and their options."""
     rest = [
         f"{name}={run.levels.get(name, ABSENT)}"
         for name in factors
-        if name not in without and name.partition(".")[0] not in without
+        if name not in without and belongs_to(name, factors) not in without
     ]
     return "\n".join([run.block, *rest])
 
@@ -264,7 +275,7 @@ def interaction_effects(
 ) -> Iterator[Effect]:
     """Yield how much a level of one factor changes the effect of a level of another, by the main effects of both."""
     names = (one[0].factors[0], other[0].factors[0])
-    if names[0].partition(".")[0] == names[1] or names[1].partition(".")[0] == names[0]:
+    if belongs_to(names[0], factors) == names[1] or belongs_to(names[1], factors) == names[0]:
         return  # an option, and the part that it belongs to
     averages = average_by(runs, factors, names)
     for first, second in product(one, other):

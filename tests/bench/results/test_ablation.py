@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pretask_bench.board.curves import draw_curves
 from pretask_bench.cli.main import invoke
 from pretask_bench.records.record import Record
 from pretask_bench.records.store import write
 from pretask_bench.results.ablation import Ablation, Effect, analyze
 from pretask_bench.results.latex import escape_latex
-from pretask_bench.results.statistics import paired_difference
+from pretask_bench.results.means import collect_means, means_table
+from pretask_bench.results.statistics import mean_over_seeds, paired_difference
 from pretask_registry import Registry
 from sweep_cells import plan_cells, record_of
 
@@ -171,12 +173,76 @@ def test_the_tables_and_the_page_hold_the_effects_and_equal_records_give_equal_b
     grid.write_text(f"{GRID}[fixed]\ntask = 'vae'\npreset = 'small'\ndata = 'digits'\n'recipe.samples' = 512\n")
     for out in ("first", "second"):
         assert invoke(["board", str(grid), str(store), "--out", str(tmp_path / out)]) == 0
-    names = ["effects.csv", "effects.json", "effects.md", "effects.tex", "index.html"]
+    forms = ("csv", "json", "md", "tex")
+    names = [*(f"effects.{form}" for form in forms), "index.html", *(f"means.{form}" for form in forms)]
     assert sorted(path.name for path in (tmp_path / "first").iterdir()) == names
     assert all((tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes() for name in names)
     page = (tmp_path / "first" / "index.html").read_text()
     assert "18 of 18 cells recorded" in page
-    assert page.count("<svg") == len(analyze(make_records(registry, tmp_path, planted))[0].factors) + 1
+    (ablation,) = analyze(make_records(registry, tmp_path, planted))
+    curves = 1  # of the three rates; two latent numbers are no line
+    assert page.count("<svg") == len(ablation.factors) + 1 + curves
+    assert "knn accuracy ↑ by recipe.lr" in page
+
+
+def test_a_split_and_the_objective_that_it_always_has_are_one_choice(registry: Registry, tmp_path: Path) -> None:
+    pairs = [("colorization", "cross-entropy"), ("exemplar", "cross-entropy"), ("any-from-any", "regression")]
+    fixed = {"data": "shapes", "data.image_size": 16, "data.size": 16, "data.test_size": 8, "model": "convnet"}
+    grids = [
+        {"fixed": {"split": split, "objective": objective, **({"split.patch": 8} if split != "colorization" else {})}}
+        for split, objective in pairs
+    ]
+
+    def value(choices: Mapping[str, Any]) -> float:
+        return 0.2 + 0.1 * ("any-from-any" in choices["split"]) + noise(choices)
+
+    records = make_records(registry, tmp_path, value, grid=grids, axes={}, fixed=fixed)
+    (ablation,) = analyze(records)
+    assert [*ablation.factors] == ["split"]
+    by_level = {effect.levels[0]: effect.estimate.value for effect in ablation.main}
+    assert by_level == pytest.approx({"colorization": -0.1, "exemplar": -0.1}, abs=0.002)
+    assert [mean.name() for mean in collect_means(records, ablation)] == ["any-from-any", "colorization", "exemplar"]
+
+
+def test_means_are_over_seeds_and_gains_over_random_weights_paired(registry: Registry, tmp_path: Path) -> None:
+    def add_random(record: Record) -> Record:
+        (row,) = record.results
+        number = row.metrics["accuracy"]
+        assert number is not None
+        random = row.model_copy(update={"encoder": "random-init", "metrics": {"accuracy": number - 0.05}})
+        return record.model_copy(update={"results": [row, random]})
+
+    records = [add_random(record) for record in make_records(registry, tmp_path, planted)]
+    (ablation,) = analyze(records)
+    means = collect_means(records, ablation)
+    assert len(means) == len(RATES) * len(LATENT)
+    for mean in means:
+        levels = (float(mean.levels["recipe.lr"]), int(mean.levels["objective.latent_dim"]))
+        numbers = {
+            record.cell.seed: float(record.results[0].metrics["accuracy"] or 0)
+            for record in records
+            if (record.cell.recipe["lr"], record.cell.objective.options["latent_dim"]) == levels
+        }
+        assert mean.trained == mean_over_seeds([*numbers.values()])
+        assert mean.gain is not None
+        assert mean.gain.value == pytest.approx(0.05)
+    (row,) = (row for row in means_table(records, [ablation]).cells if row[1] == means[0].name())
+    assert row[4] == "+5.0"
+
+
+def test_a_probe_of_several_sizes_is_drawn_as_a_line_of_each_combination(registry: Registry, tmp_path: Path) -> None:
+    def grow(record: Record) -> Record:
+        (row,) = record.results
+        metrics = {f"{size}.accuracy": 0.1 + size / 100 for size in (1, 5, 20)}
+        return record.model_copy(update={"results": [row.model_copy(update={"metrics": metrics})]})
+
+    fixed = {"evaluate": "few-label"}
+    records = [*map(grow, make_records(registry, tmp_path, noise, fixed=fixed, axes={"objective.latent_dim": LATENT}))]
+    (ablation,) = analyze(records)
+    ((title, drawn),) = draw_curves(ablation, records)
+    assert title == "few-label accuracy by size"
+    said = [node.firstChild.nodeValue for node in xml.dom.minidom.parseString(drawn).getElementsByTagName("title")]
+    assert said == [f"{latent}, {size}: {10 + size:.1f} %" for latent in LATENT for size in (1, 5, 20)]
 
 
 @pytest.mark.parametrize("text", ["a_b & 50 %", r"\input{x}", "#1 ~ ^2 $x$ {y}"])
