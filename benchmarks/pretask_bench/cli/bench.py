@@ -92,7 +92,7 @@ def command(
 
     attribution = attribute(author, licence, note)
     require_writable(out, "--out")
-    context = RunContext(out, find_device(device, threads), references=suite.file.baselines, attribution=attribution)
+    context = RunContext(out, find_device(device, threads), attribution=attribution)
     outcomes = execute(planned_runs, context, jobs, threads)
     if as_json:
         show_json([outcome_json(outcome) for outcome in outcomes])

@@ -5,7 +5,7 @@ fails is said so and hides no other.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,8 @@ from pretask_bench.runs.suites import Division, Suite
 if TYPE_CHECKING:
     from pretask_bench.runs.context import RunContext
 
+REFERENCES = "references"  # among arguments: the encoders that are measured beside the trained one
+
 
 @dataclass(frozen=True)
 class PlannedRun:
@@ -31,7 +33,7 @@ class PlannedRun:
         seed: The seed.
         plan: What it is made of; None where that is refused.
         refusal: Why it is.
-        arguments: Those of `make_plan`, from which any process makes the same plan.
+        arguments: Those of `make_plan`, from which any process makes the same plan, and of `execute_plans`.
     """
 
     division: Division
@@ -171,7 +173,7 @@ def plan_task(
         plan = make_plan(registry, **arguments)
     except (Incompatible, Unknown) as error:
         return PlannedRun(division, task, seed, None, str(error))
-    return PlannedRun(division, task, seed, plan, arguments=arguments)
+    return PlannedRun(division, task, seed, plan, arguments={**arguments, REFERENCES: suite.baselines_of(division)})
 
 
 def has_preset(task: Registered, name: str) -> bool:
@@ -221,7 +223,8 @@ def execute_plans(registry: Registry, planned: Iterable[Mapping[str, Any]], cont
 
     Args:
         registry: Where names are looked up.
-        planned: The arguments of `make_plan`, from which each is made.
+        planned: The arguments of `make_plan`, from which each is made, with the encoders to measure beside it as
+            `references` where these are not those of the context.
         context: Where and how it happens.
 
     Raises:
@@ -230,10 +233,12 @@ def execute_plans(registry: Registry, planned: Iterable[Mapping[str, Any]], cont
     from pretask_bench.runs.run import Started, finish, start_after
 
     started: Started | None = None
-    for arguments in planned:
+    for given in planned:
+        arguments = {**given}
+        own = replace(context, references=arguments.pop(REFERENCES, context.references))
         try:
-            started = start_after(registry, make_plan(registry, **arguments), context, started)
-            yield Ended(finish(registry, started, context).path)
+            started = start_after(registry, make_plan(registry, **arguments), own, started)
+            yield Ended(finish(registry, started, own).path)
         except Exception as error:  # a plugin's, whatever it is; its record says failed
             yield explain_end(error)
 

@@ -171,6 +171,20 @@ def test_running_a_suite_again_computes_nothing(registry: Registry, folder: Path
     assert any("already recorded" in line for line in said)
 
 
+def test_an_entry_is_measured_beside_the_references_of_its_division(registry: Registry, tmp_path: Path) -> None:
+    more, usual = {"baselines": ("random-init", "supervised")}, {"name": "others"}
+    file = SuiteFile.model_validate(
+        {"summary": "…", "seeds": 1, "baselines": ("random-init",), "division": [DIGITS | more, DIGITS | usual]}
+    )
+    suite = Suite("acme/two@1", file, {division.name: fix_options(registry, division) for division in file.division})
+    context = RunContext(tmp_path, torch.device("cpu"), say=lambda line: None)
+    planned = plan_suite(registry, suite, tasks=["vae"], divisions=("others",))
+    (first,) = run_all(registry, planned, context)
+    (second,) = run_all(registry, plan_suite(registry, suite, tasks=["vae"], divisions=("digits",)), context)
+    measured = [{row.encoder for row in outcome.record.results} for outcome in (first, second) if outcome.record]
+    assert measured == [{"trained", "random-init"}, {"trained", "random-init", "supervised"}]
+
+
 def test_a_refused_and_a_failing_entry_hide_no_other(registry: Registry, folder: Path, entered: Record) -> None:
     suite = suite_of(registry, tasks={"vae": {"model.hidden": [8]}, "exemplar": {"split.patch": 99}})
     planned = plan_suite(registry, suite, tasks=["causal-lm", "exemplar", "vae"])
