@@ -1,7 +1,7 @@
 """Image data: what can be looked at without writing a loader.
 
-`digits` and `shapes` need no files. `folder` and `torchvision` decode what they find once, into a memory-mapped cache;
-`webdataset` keeps nothing but where samples lie.
+`digits`, `shapes` and `glyphs` need no files. `folder` and `torchvision` decode what they find once, into a
+memory-mapped cache; `webdataset` keeps nothing but where samples lie.
 Axes: see the modules.
 """
 
@@ -50,6 +50,15 @@ def pretask_components() -> Iterator[Component]:
         modality="image",
         summary="Endless pictures of houses, trees, boats … in landscapes, made from a seed.",
         small={"size": 32, "test_size": 16, "image_size": 32},
+    )
+    yield data(
+        "glyphs",
+        "pretask_plugins.data.image.glyphs:Glyphs",
+        modality="image",
+        summary="Invented characters, each drawn by many hands, made from a seed, as Omniglot has real ones.",
+        source="Lake, Salakhutdinov and Tenenbaum 2015 (characters as strokes)",
+        cites="lake2015human",
+        small={"size": 32, "test_size": 16, "num_classes": 4, "image_size": 16},
     )
     yield data(
         "hf-image",
