@@ -14,10 +14,11 @@ from pretask_registry import Registry
 from pretask_bench.board.curves import draw_curves
 from pretask_bench.board.effects import draw_panels
 from pretask_bench.board.site import policy_hash, read_own_text, write_text
+from pretask_bench.records.cell import key_of_fields
 from pretask_bench.records.record import Record
 from pretask_bench.results.ablation import Ablation, analyze
 from pretask_bench.results.ablation_tables import describe, effects_table, measure_title
-from pretask_bench.results.groups import seedless_key
+from pretask_bench.results.groups import SEEDLESS
 from pretask_bench.results.means import COLUMNS, collect_means, mean_cells, means_table
 from pretask_bench.results.query import format_table
 from pretask_bench.sweeps.grid import read_grid
@@ -40,8 +41,8 @@ def write_sweep_page(grid: Path, records: Mapping[str, Record], out: Path, regis
         PretaskError: The grid cannot be read, or a file not written.
     """
     keys = find_keys(grid, out, registry)
-    own = [record for _, record in sorted(records.items()) if (seedless_key(record), record.cell.seed) in keys]
-    complete = {(seedless_key(record), record.cell.seed) for record in own if record.status == "complete"}
+    own = [record for _, record in sorted(records.items()) if find_key(record) in keys]
+    complete = {find_key(record) for record in own if record.status == "complete"}
     ablations = analyze(own)
     tables = {"effects": effects_table(ablations, whole=True), "means": means_table(own, ablations)}
     files = {"index.html": render_sweep(grid.stem, ablations, own, len(complete), len(keys))}
@@ -50,10 +51,18 @@ def write_sweep_page(grid: Path, records: Mapping[str, Record], out: Path, regis
 
 
 def find_keys(grid: Path, out: Path, registry: Registry) -> set[tuple[str, int]]:
-    """Return the keys of a sweep's cells without seed, and the seeds."""
+    """Return the keys of a sweep's cells without seed, and the seeds; the data need not be there."""
     nothing = out / "no-records"
-    cells: Iterable[Any] = Planner(registry, read_grid(grid), nothing, Ledger(nothing)).plan()
+    cells: Iterable[Any] = Planner(registry, read_grid(grid), nothing, Ledger(nothing), reads=False).plan()
     return {(cell.described.key, cell.choices["seed"]) for cell in cells if cell.described is not None}
+
+
+def find_key(record: Record) -> tuple[str, int]:
+    """Return the same of a record: by the names and options of its data, and not by what was read of them."""
+    fields = record.cell.model_dump(mode="json", exclude={*SEEDLESS, "modality"})
+    for data in filter(None, (fields["data"], fields["evaluated_on"])):
+        data["fingerprints"] = {}
+    return key_of_fields(fields), record.cell.seed
 
 
 def render_sweep(name: str, ablations: Sequence[Ablation], own: Sequence[Record], records: int, cells: int) -> str:

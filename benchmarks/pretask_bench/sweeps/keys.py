@@ -105,10 +105,12 @@ class Describer:
 
     Args:
         references: Encoders that are measured beside the trained one.
+        reads: Whether data are read, for their fingerprints and modality; without, a description has neither.
         known: What was settled, by what it was settled from.
     """
 
     references: tuple[str, ...]
+    reads: bool = True
     known: dict[Any, Any] = field(default_factory=dict)
 
     def describe(self, plan: Plan) -> DescribedCell | None:
@@ -167,6 +169,8 @@ class Describer:
         what = ("data", plan.parts[part].id, repr(plan.options_of(part)))
 
         def read() -> dict[str, Any]:
+            if not self.reads:
+                return {"fields": {**as_plain(part_fields(plan, part)), "fingerprints": {}}, "modality": None}
             data: Data = Remembered(plan.build(part))
             fields = as_plain(data_fields(plan, part, data))
             return {"fields": fields, "modality": data("train").observed.modality}

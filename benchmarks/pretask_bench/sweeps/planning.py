@@ -110,6 +110,7 @@ class Planner:
         store: Folder of records.
         ledger: What became of cells that have no record.
         again: Whether cells are tried again that were refused when they ran.
+        reads: Whether data are read, without which a plan finds no records.
         misfits: Why parts do not fit, by what names them.
         first: The first cell with an evaluation key.
         evaluators: Names of all of the sweep.
@@ -120,13 +121,14 @@ class Planner:
     store: Path
     ledger: Ledger
     again: bool = False
+    reads: bool = True
     misfits: dict[tuple[Any, ...], str] = field(default_factory=dict)
     first: dict[str, int] = field(default_factory=dict)
     evaluators: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         self.registry = find_once(self.registry)
-        self.describer = Describer(self.file.baselines)
+        self.describer = Describer(self.file.baselines, self.reads)
         self.recorded = find_recorded(self.store)
         self.past = PastRecords(self.store, [row for rows in self.recorded.values() for row in rows])
 
