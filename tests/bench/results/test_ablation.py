@@ -1,8 +1,10 @@
 """Ablations: planted effects come back, whatever is missing, and nothing is compared that nothing connects."""
 
 import itertools
+import json
 import math
 import random
+import shutil
 import xml.dom.minidom
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,8 +19,9 @@ from pretask_bench.results.ablation import Ablation, Effect, analyze
 from pretask_bench.results.latex import escape_latex
 from pretask_bench.results.means import collect_means, means_table
 from pretask_bench.results.statistics import mean_over_seeds, paired_difference
+from pretask_plugins.shared.tiny_files import write_pictures
 from pretask_registry import Registry
-from sweep_cells import plan_cells, record_of
+from sweep_cells import FIXED, plan_cells, record_of
 
 SEEDS = (0, 1, 2)
 RATES, LATENT = (0.1, 0.2, 0.3), (2, 4)
@@ -183,6 +186,27 @@ def test_the_tables_and_the_page_hold_the_effects_and_equal_records_give_equal_b
     curves = 1  # of the three rates; two latent numbers are no line
     assert page.count("<svg") == len(ablation.factors) + 1 + curves
     assert "knn accuracy ↑ by recipe.lr" in page
+
+
+def test_the_page_of_a_sweep_needs_its_records_and_not_its_data(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    places = itertools.product(("train", "test"), "ab", ("1.png", "2.png"))
+    write_pictures(Path("photos", *place) for place in places)
+    fixed = {"data": "folder", "data.root": "photos", "data.image_size": 32, "data.grayscale": True}
+    axes = {"recipe.lr": RATES}
+    for record in make_records(registry, tmp_path, noise, fixed=fixed, axes=axes):
+        write(tmp_path / "records", record)
+    shutil.rmtree("photos")
+    shutil.rmtree("cache")
+    grid = tmp_path / "rates.toml"
+    lines = [
+        f"{json.dumps(name)} = {json.dumps(value)}" for name, value in {**FIXED, **fixed, "evaluate": "knn"}.items()
+    ]
+    grid.write_text("\n".join(["seeds = 3", "[axes]", f"'recipe.lr' = {list(RATES)}", "[fixed]", *lines]))
+    assert invoke(["board", str(grid), "records", "--out", "site"]) == 0
+    assert "9 of 9 cells recorded" in Path("site/index.html").read_text()
 
 
 def test_a_split_and_the_objective_that_it_always_has_are_one_choice(registry: Registry, tmp_path: Path) -> None:
