@@ -1,6 +1,7 @@
 # `make demo` and `make test` are all there is to set up: each creates .venv first if need be.
 PYTHON ?= python3
 BIN := .venv/bin
+ABLATIONS := task-network few-labels mask-ratio
 export PYTHONDONTWRITEBYTECODE = # what a process compiles, the next one need not
 
 .PHONY: setup demo docs board test test-all test-compiled speed check clean
@@ -25,8 +26,10 @@ demo: setup ## seven tasks of four modalities on embedded data, a table, and a l
 docs: .venv-all/ready ## the documentation site, in runs/docs
 	NO_MKDOCS_2_WARNING=1 .venv-all/bin/python -m mkdocs build --strict
 
-board: setup ## the page of docs/board, from the records of lecture@1; the same records give the same bytes
+board: setup ## docs/board and docs/ablations, from their records; the same records give the same bytes
 	$(BIN)/pretask board lecture benchmarks/results/lecture --out docs/board
+	for name in $(ABLATIONS); do $(BIN)/pretask --plugin benchmarks/ablations/rotation.py board \
+	  benchmarks/ablations/$$name.toml benchmarks/results/ablations --out docs/ablations/$$name || exit; done
 
 test: setup ## every test, warnings as errors
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n logical --dist worksteal

@@ -151,16 +151,20 @@ def test_readme_has_the_table_of_tasks_that_is_written() -> None:
 
 
 def test_the_board_in_the_repository_is_what_its_records_give(tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "pretask_bench",
-        "board",
-        "lecture",
-        str(RESULTS / "lecture"),
-        "--out",
-        str(tmp_path),
-    ]
-    subprocess.run(command, cwd=HOUSE, check=True, capture_output=True)
+    write_page("lecture", RESULTS / "lecture", tmp_path)
     for name in ("index.html", "board.json", "board.csv", "board.md"):
         assert (tmp_path / name).read_bytes() == (HOUSE / "docs" / "board" / name).read_bytes(), "make board"
+
+
+@pytest.mark.parametrize("name", ["task-network", "few-labels", "mask-ratio"])
+def test_the_page_of_an_ablation_is_what_its_records_give(name: str, tmp_path: Path) -> None:
+    write_page(f"benchmarks/ablations/{name}.toml", RESULTS / "ablations", tmp_path)
+    kept = sorted((HOUSE / "docs" / "ablations" / name).iterdir())
+    assert [path.name for path in kept] == sorted(path.name for path in tmp_path.iterdir())
+    assert all((tmp_path / path.name).read_bytes() == path.read_bytes() for path in kept), "make board"
+
+
+def write_page(what: str, records: Path, out: Path) -> None:
+    """Write the page of a suite or a sweep."""
+    words = ("--plugin", "benchmarks/ablations/rotation.py", "board", what, str(records), "--out", str(out))
+    subprocess.run([sys.executable, "-m", "pretask_bench", *words], cwd=HOUSE, check=True, capture_output=True)
