@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 from PIL import Image
 
-WIDTH, HEIGHT = 1240, 1000  # pixels of the page, from its top
+WIDTH, HEIGHT = 1300, 1000  # pixels of the page, from its top
 SCALE = 2  # pixels of the picture's source to one of the page, so that letters stay sharp
 COLORS = 192  # that the picture keeps
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

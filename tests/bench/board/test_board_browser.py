@@ -63,10 +63,11 @@ document.body.append(element);
 """
 
 
-def opened(page: str, folder: Path) -> tuple[str, list[str]]:
-    """The page's document after its scripts ran, and what the console said."""
+def opened(page: str, folder: Path, width: int = 1300) -> tuple[str, list[str]]:
+    """The page's document after its scripts ran in a window of so many pixels, and what the console said."""
     (folder / "index.html").write_text(page, encoding="utf-8")
-    command = [str(BROWSER), *FLAGS, NOWHERE, f"--user-data-dir={folder / 'profile'}", str(folder / "index.html")]
+    window = (f"--window-size={width},900", f"--user-data-dir={folder / 'profile'}")
+    command = [str(BROWSER), *FLAGS, NOWHERE, *window, str(folder / "index.html")]
     surroundings = {**os.environ, "HOME": str(folder)}
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=surroundings, check=True)
     return done.stdout, [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
@@ -126,6 +127,21 @@ def test_filters_leave_what_fits_and_say_how_many(did: Any) -> None:
     assert did["text"] == [BEST]
     assert did["columns"] == ["none", "table-cell"]
     assert did["division"] == 3
+
+
+@pytest.mark.parametrize("width", [500, 800, 1279, 1300])
+def test_nothing_is_cut_off_at_the_side_of_the_lecture_s_page(width: int, tmp_path: Path) -> None:
+    measure = """
+    const over = [...document.querySelectorAll("html, section.table .wide, section.table tbody tr > *")]
+      .filter((element) => element.scrollWidth > element.clientWidth + 1 && element.clientWidth > 0)
+      .map((element) => element.outerHTML.slice(0, 60));
+    document.body.append(`measured ${innerWidth}: ${over.join("|")} end`);
+    """
+    page = (Path(__file__).parents[3] / "docs" / "board" / "index.html").read_text(encoding="utf-8")
+    document, errors = opened(with_reader(page).replace(READER, measure), tmp_path, width)
+    found = re.search(r"measured (\d+): (.*?) end", document, re.DOTALL)
+    assert found, errors
+    assert (int(found[1]), found[2]) == (width, "")
 
 
 def test_a_long_table_shows_its_first_rows_until_all_are_asked_for(did: Any) -> None:
