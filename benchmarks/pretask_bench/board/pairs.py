@@ -10,24 +10,28 @@ Source: Smyth, Stat. Appl. Genet. Mol. Biol. 3(1), 2004 (variances moderated acr
 correction of McNemar's test); two_levels.py (seeds and items together).
 Differs: the weight of the board's variance is fixed and not estimated, as thirteen variances of two degrees of
 freedom cannot tell it; few entries count less.
-Axes: E entries, R entries of a block of rows, F different degrees of freedom, G entries of a group, S seeds, I items.
+Axes: E entries, R entries of a block of rows, F different degrees of freedom, G entries of a group, S seeds, B bytes,
+I items.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 
-from pretask_bench.board.evidence import Evidence
+from pretask_bench.board.evidence import Evidence, TestSet, count_correct, sum_squares
 from pretask_bench.results.statistics import CONFIDENCE, RELATIVE_ROUNDING, t_quantile
 from pretask_bench.results.studentized_range import critical_difference
 
 # The prior is the board's variance. Its weight is counted in degrees of freedom, and is at most the first of these,
 # this many times an entry's own degrees of freedom, and this many for every other entry.
 MAX_PRIOR_FREEDOM, PRIOR_PER_FREEDOM, PRIOR_PER_ENTRY = 6.0, 3.0, 0.5
+EXACT_SUM = 2**24  # up to which single precision holds every integer
+MAX_BLOCK_ITEMS = 4096  # items that are unpacked at a time
 REPORTED_FREEDOM = 4  # degrees of freedom of intervals that evaluators report: Student's over few draws
 
 
@@ -81,19 +85,21 @@ class Pairs:
 
 
 class Group(NamedTuple):
-    """Entries with the same test sets and seeds, whose items can be compared one by one.
+    """Entries with the same test set and seeds, whose items can be compared one by one.
 
     Args:
         indices: Of the entries.
-        num_seeds: How many seeds they have.
-        by_seed: What every item adds to the value of every seed, flat.
-        mean: The mean of that over seeds.
+        num_items: How many items the test set has.
+        bits: Answers of every seed, eight to a byte.
+        num_correct: How many answers are correct.
+        squares: Sum over items of the squared number of seeds that answered it correctly.
     """
 
     indices: Int[np.ndarray, " G"]
-    num_seeds: int
-    by_seed: Float[np.ndarray, "G SI"]
-    mean: Float[np.ndarray, "G I"]
+    num_items: int
+    bits: UInt8[np.ndarray, "G S B"]
+    num_correct: Float[np.ndarray, " G"]
+    squares: Float[np.ndarray, " G"]
 
 
 class PairwiseComparisons:
@@ -109,11 +115,15 @@ class PairwiseComparisons:
         unblocked = sums_of_squares(self.values, self.has_seed, blocks=False)
         self.unpaired_variance, _ = shrink_variances(*unblocked, self.num_seeds)
         self.unpaired_item_variance = unpaired_item_variances(entries)
-        self.groups = group_by_seeds_and_items(entries)
         self.reported_squares = np.array(
             [math.fsum(half_width**2 for half_width in entry.reported_half_widths) for entry in entries]
         )
         self.max_item_value = np.array([entry.max_item_value for entry in entries])
+
+    @cached_property
+    def groups(self) -> list[Group]:
+        """Entries whose items can be compared one by one; comparing halves needs none of them."""
+        return group_by_seeds_and_items(self.entries)
 
     def compare_block(self, start: int, stop: int) -> Pairs:
         """Return the pairs of a block of rows with all entries."""
@@ -181,26 +191,63 @@ class PairwiseComparisons:
         for group in self.groups:
             in_rows = np.isin(group.indices, row_indices)
             block = np.ix_(group.indices[in_rows] - rows.start, group.indices)
-            paired = squared_distances(group.mean[in_rows], group.mean)
-            item_variance[block] = item_effect_variance[block] = paired
-            if group.num_seeds > 1:
-                mean_square = squared_distances(group.by_seed[in_rows], group.by_seed) / group.num_seeds
-                interaction = (mean_square - paired).clip(0) / (group.num_seeds - 1)
-                item_effect_variance[block] = (paired - interaction).clip(0)
+            item_variance[block], item_effect_variance[block] = pair_variances(group, in_rows)
         return item_variance, item_effect_variance
 
 
 def pair_item_variances(first: Evidence, second: Evidence) -> tuple[float, float]:
     """Return the variance over items of a difference, and the part of it that is no interaction with seeds."""
-    if first.test_sets != second.test_sets:
+    if first.test_sets != second.test_sets or not first.test_sets:
         unpaired = float(unpaired_item_variances([first, second]).sum())
         return unpaired, unpaired
-    difference, num_seeds = first.item_values - second.item_values, len(first.seeds)
-    paired = float((difference.mean(0) ** 2).sum())
+    num_items, num_seeds = first.test_sets[0][1], len(first.seeds)
+    answers = (*first.answers, *second.answers)
+    # of the counts of both together, and of the difference: (a - b)^2 = 2 a^2 + 2 b^2 - (a + b)^2
+    squares = 2 * sum_squares(first.answers) + 2 * sum_squares(second.answers) - sum_squares(answers)
+    paired = squares / (num_seeds * num_items) ** 2
     if num_seeds == 1:
         return paired, paired
-    interaction = max(0.0, float((difference**2).sum()) / num_seeds - paired) / (num_seeds - 1)
+    differing = sum((one ^ other).bit_count() for one, other in zip(first.answers, second.answers, strict=True))
+    interaction = max(0.0, differing / num_items**2 / num_seeds - paired) / (num_seeds - 1)
     return paired, max(0.0, paired - interaction)
+
+
+def pair_variances(
+    group: Group, in_rows: Bool[np.ndarray, " G"]
+) -> tuple[Float[np.ndarray, "R G"], Float[np.ndarray, "R G"]]:
+    """Return the same of some rows of a group with all of it."""
+    num_seeds = group.bits.shape[1]
+    both_by_seed, both = multiply_answers(group.bits, in_rows)
+    squares = group.squares[in_rows, None] + group.squares - 2 * both
+    paired = squares / (num_seeds * group.num_items) ** 2
+    if num_seeds == 1:
+        return paired, paired
+    differing = group.num_correct[in_rows, None] + group.num_correct - 2 * both_by_seed
+    interaction = (differing / group.num_items**2 / num_seeds - paired).clip(0) / (num_seeds - 1)
+    return paired, (paired - interaction).clip(0)
+
+
+def multiply_answers(
+    bits: UInt8[np.ndarray, "G S B"], in_rows: Bool[np.ndarray, " G"]
+) -> tuple[Float[np.ndarray, "R G"], Float[np.ndarray, "R G"]]:
+    """Return sums over items, of some rows with all: answers correct in both by seed, and of counts over seeds.
+
+    A block of items at a time, so small that single precision holds its sums exactly.
+    """
+    num_seeds = bits.shape[1]
+    by_seed, of_counts = np.zeros((2, int(in_rows.sum()), len(bits)))
+    block = max(1, min(MAX_BLOCK_ITEMS, EXACT_SUM // num_seeds**2) // 8)
+    for start in range(0, bits.shape[2], block):
+        answers = np.unpackbits(bits[:, :, start : start + block], axis=2).astype(np.float32)
+        by_seed += multiply_rows(answers.reshape(len(bits), -1), in_rows)
+        of_counts += multiply_rows(answers.sum(1), in_rows)
+    return by_seed, of_counts
+
+
+def multiply_rows(values: Float[np.ndarray, "G I"], in_rows: Bool[np.ndarray, " G"]) -> Float[np.ndarray, "R G"]:
+    """Return the products of some rows with all; of all rows by half of the work, since they are symmetric."""
+    products: np.ndarray = (values if in_rows.all() else values[in_rows]) @ values.T
+    return products
 
 
 def tabulate_by_seed(entries: Sequence[Evidence]) -> tuple[Float[np.ndarray, "E S"], Bool[np.ndarray, "E S"]]:
@@ -261,25 +308,27 @@ def shrink_variances(
 
 def group_by_seeds_and_items(entries: Sequence[Evidence]) -> list[Group]:
     """Return the groups of entries with the same test sets and seeds."""
-    indices_by_key: dict[object, list[int]] = {}
+    indices_by_key: dict[tuple[tuple[TestSet, ...], object], list[int]] = {}
     for index, entry in enumerate(entries):
         seeds: object = entry.seeds if len(entry.seeds) > 1 else 1  # of one seed each, items are paired whatever it is
         indices_by_key.setdefault((entry.test_sets, seeds), []).append(index)
-    groups = []
-    for indices in indices_by_key.values():
-        values = np.stack([entries[index].item_values for index in indices])  # (G, S, I)
-        mean: np.ndarray = values.mean(1)
-        groups.append(Group(np.array(indices), values.shape[1], values.reshape(len(indices), -1), mean))
-    return groups
+    return [make_group(entries, indices) for (test_sets, _), indices in indices_by_key.items() if test_sets]
+
+
+def make_group(entries: Sequence[Evidence], indices: Sequence[int]) -> Group:
+    """Return entries with the same test set and seeds as arrays."""
+    answers, num_items = [entries[index].answers for index in indices], entries[indices[0]].test_sets[0][1]
+    num_bytes = -(-num_items // 8)
+    packed = b"".join(of_seed.to_bytes(num_bytes) for of_entry in answers for of_seed in of_entry)
+    return Group(
+        indices=np.array(indices),
+        num_items=num_items,
+        bits=np.frombuffer(packed, np.uint8).reshape(len(indices), -1, num_bytes),
+        num_correct=np.array([*map(count_correct, answers)], dtype=float),
+        squares=np.array([*map(sum_squares, answers)], dtype=float),
+    )
 
 
 def unpaired_item_variances(entries: Sequence[Evidence]) -> Float[np.ndarray, " E"]:
     """Return the variance over items of each value by itself, for pairs whose items cannot be paired."""
     return np.array([math.fsum(moments.variance_of_mean for moments in entry.item_moments) for entry in entries])
-
-
-def squared_distances(first: Float[np.ndarray, "R I"], second: Float[np.ndarray, "E I"]) -> Float[np.ndarray, "R E"]:
-    """Return the squared distance of every row of the first from every row of the second."""
-    squares = (first**2).sum(1)[:, None] + (second**2).sum(1)
-    distances: np.ndarray = (squares - 2 * first @ second.T).clip(0)
-    return distances

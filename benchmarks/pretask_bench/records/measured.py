@@ -61,9 +61,14 @@ class Items(StrictModel):
         return np.unpackbits(np.frombuffer(b64decode(self.bits), np.uint8), count=self.count).astype(bool)
 
     @property
+    def answers(self) -> int:
+        """The bits as one integer, whose bits are counted and compared without an array: boards read many."""
+        return int.from_bytes(b64decode(self.bits))
+
+    @property
     def share(self) -> float:
-        """The share of items answered correctly; bits are counted without an array, since boards read many."""
-        return int.from_bytes(b64decode(self.bits)).bit_count() / self.count
+        """The share of items answered correctly."""
+        return self.answers.bit_count() / self.count
 
 
 class Picture(StrictModel):
