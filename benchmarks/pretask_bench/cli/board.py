@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from pretask_bench.cli.collection import collected_seldom
+from pretask_bench.cli.collection import uncollected
 from pretask_bench.cli.completion import complete_names
 from pretask_bench.cli.main import registry
 from pretask_bench.cli.terminal import escape_invisible
@@ -29,7 +29,7 @@ folder of records: on each line a hash, a space and the reason, which the page s
     metavar="FILE",
     help="Let only these authors, one on a line, raise a dispute. Make sure yourself that a record is by whom it says.",
 )
-@collected_seldom()
+@uncollected()
 def command(
     suite: str, places: tuple[Path, ...], out: Path, compat: bool, no_pictures: bool, strict_authors: Path | None
 ) -> None:

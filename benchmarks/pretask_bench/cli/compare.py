@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pretask_bench.cli.collection import collected_seldom
+from pretask_bench.cli.collection import uncollected
 from pretask_bench.cli.completion import complete_names
 from pretask_bench.cli.main import json_option
 from pretask_bench.results.tables import draw_table, show_json
@@ -34,7 +34,7 @@ of shares are in points of per cent."""
 )
 @click.option("--metric", help="Which number; the one that stands for the evaluator if left out.")
 @json_option
-@collected_seldom()
+@uncollected()
 def command(places: tuple[Path, ...], evaluator: str | None, metric: str | None, as_json: bool) -> None:
     """Compare the trained encoders of A, B, … : records, or folders with the seeds of one or several cells."""
     from pretask_bench.records.metrics import declared_metrics, direction

@@ -4,6 +4,7 @@ Exit codes: 0 fine, 1 failed, 2 usage, 3 plugin problem, 4 incompatible, 75 stop
 later), 130 stopped by Ctrl-C. Nothing heavy is imported before it is needed.
 """
 
+import gc
 import os
 import sys
 from collections.abc import Mapping
@@ -192,6 +193,7 @@ def main(arguments: list[str] | None = None) -> None:
     code = code_after(code, stdout)
     if has_threads_of_plugins():  # the interpreter would wait for them
         os._exit(code)
+    gc.freeze()  # the interpreter would look through all that is left, which ends with it
     raise SystemExit(code)
 
 

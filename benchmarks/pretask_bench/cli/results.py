@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pretask_bench.cli.collection import collected_seldom
+from pretask_bench.cli.collection import uncollected
 from pretask_bench.cli.main import json_option, registry
 from pretask_bench.cli.terminal import escape_invisible
 from pretask_bench.results.tables import draw_table
@@ -48,7 +48,7 @@ kept in an index in the cache; verify reads the files themselves."""
     help="Of --ablation, draw the effects with their intervals.",
 )
 @json_option
-@collected_seldom()
+@uncollected()
 def command(
     places: tuple[Path, ...],
     conditions: tuple[str, ...],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pretask_bench.cli.collection import collected_seldom
+from pretask_bench.cli.collection import uncollected
 from pretask_bench.cli.main import json_option, plugin_files, registry
 from pretask_bench.cli.numbers import AMOUNT, COUNT, SECONDS, THREADS
 from pretask_bench.results.tables import draw_table, show_json, show_rows
@@ -111,7 +111,7 @@ def command(
     devices = list_devices(device, threads)
     planner = Planner(registry(), file, out / "records", ledger, again)
     together = jobs or len(devices)
-    with collected_seldom():
+    with uncollected():
         cells = planner.plan()
         estimates = estimate(planner, cells, calibrate, devices[0])
         if only_plan:

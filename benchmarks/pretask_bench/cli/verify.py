@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pretask_bench.cli.collection import collected_seldom
+from pretask_bench.cli.collection import uncollected
 from pretask_bench.cli.main import json_option, registry
 from pretask_bench.cli.terminal import escape_invisible
 from pretask_bench.results.tables import draw_table, show_json
@@ -32,7 +32,7 @@ Exit code 1 where anything is wrong. What no record can prove of itself is count
 )
 @click.option("--set", "settings", multiple=True, metavar="DATA.OPTION=PLACE", help="Where data lies here.")
 @json_option
-@collected_seldom()
+@uncollected()
 def command(places: tuple[Path, ...], recompute_data: bool, settings: tuple[str, ...], as_json: bool) -> None:
     """Check RECORDS, files or folders: hashes, numbers from items, options, times, seeds, pictures, data."""
     from pretask_bench.records.store import require_places

@@ -1,19 +1,32 @@
 """Promises of commands that read thousands of records: Python collects garbage afterwards as it did before."""
 
 import gc
+import weakref
 
 import pytest
-from pretask_bench.cli.collection import SELDOM, collected_seldom
+from pretask_bench.cli.collection import uncollected
 
 
-def test_collection_is_seldom_inside_and_as_it_was_afterwards_also_where_the_command_fails() -> None:
-    before = gc.get_threshold()
+class Cycle:
+    """An object that only a collection of garbage frees."""
 
-    @collected_seldom()
+    def __init__(self) -> None:
+        self.own = self
+
+
+def test_garbage_is_collected_only_afterwards_also_where_the_command_fails() -> None:
+    found: list[weakref.ref[Cycle]] = []
+
+    @uncollected()
     def fail() -> None:
-        assert gc.get_threshold() == SELDOM
+        assert not gc.isenabled()
+        found.append(weakref.ref(Cycle()))
         raise ValueError("no such record")
 
     with pytest.raises(ValueError, match="no such record"):
         fail()
-    assert gc.get_threshold() == before
+    assert gc.isenabled()
+    assert gc.get_count()[0] < 700  # nothing is due at once
+    assert found[0]() is not None
+    gc.collect()
+    assert found[0]() is None
