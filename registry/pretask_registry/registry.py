@@ -105,17 +105,18 @@ class Registry:
         """List everything that plugins declare, and how often its id is taken within its kind."""
         if kind is not None:
             check_kind(kind)
+        return [(registered, count) for registered, count in self._declared if kind in (None, registered.kind)]
+
+    @cached_property
+    def _declared(self) -> list[tuple[Registered, int]]:
+        """Everything that plugins declare, which stays as it was when they were loaded."""
         every = [
             Registered(component, plugin.namespace, plugin)
             for plugin in self.plugins
             for component in plugin.components
         ]
         count = Counter((registered.kind, registered.id) for registered in every)
-        return [
-            (registered, count[registered.kind, registered.id])
-            for registered in every
-            if kind in (None, registered.kind)
-        ]
+        return [(registered, count[registered.kind, registered.id]) for registered in every]
 
     def find(self, kind: str, name: str) -> Registered:
         """Find the component of that kind: by name where it is unique, by `namespace/name`, or by `namespace/name@2`.
