@@ -26,7 +26,8 @@ from pretask_registry.conformance.small_data import use_fresh_cache
 from benchmarks.speed.many_records import record_grid, write_records
 from benchmarks.speed.startup import PRETASK, RECORDS, start_process
 
-RECORD_COUNTS = (300, 1000, 3000, 10_000)
+SUITE, MEASURED = "lecture", RECORDS.parent / "lecture"  # records that all enter a division of their suite
+RECORD_COUNTS = (100, 1000, 10_000)
 CELL_COUNTS = (100, 1000, 10_000)
 SAMPLES, WIDTHS = (2500, 5000, 10_000, 20_000), (64, 128, 256, 512)
 FIXED_SAMPLES, FIXED_WIDTH, CLASSES = 5000, 128, 10
@@ -92,10 +93,10 @@ def time_records(folder: Path, counts: Sequence[int]) -> dict[str, dict[int, flo
     store, taken = folder / "records", {name: dict[int, float]() for name in GOALS}
     store.mkdir()
     for before, count in zip((0, 0, *counts), (0, *counts), strict=False):
-        write_records(store, RECORDS, count - before, before)
+        write_records(store, MEASURED, count - before, before)
         commands = {
             "results": ("results", str(store), "--format", "csv"),
-            "board": ("board", "quick", str(store), "--out", str(folder / "site")),
+            "board": ("board", SUITE, str(store), "--out", str(folder / "site")),
         }
         start_process((*PRETASK, *commands["results"]), str(folder))
         for name, command in commands.items():
@@ -108,7 +109,7 @@ def time_lookups(store: Path, counts: Sequence[int]) -> dict[int, float]:
     taken = {}
     with use_fresh_cache():
         for before, count in pairwise((0, *counts)):
-            write_records(store, RECORDS, count - before, before)
+            write_records(store, MEASURED, count - before, before)
             cells = [read(path).cell for path in sorted(store.glob("*.json"))[:LOOKUPS]]
 
             def find(cells: Sequence[Cell] = cells) -> None:

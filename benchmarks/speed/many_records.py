@@ -32,12 +32,14 @@ def write_records(folder: Path, measured: Path, count: int, first: int = 0) -> N
 
     Args:
         folder: Of the store.
-        measured: Folder of records to begin with.
+        measured: Folder of records to begin with, of which those of seed 0 are taken: of others, copies would be of
+            the same cells.
         count: How many are written.
         first: Number of the first; records of other numbers differ.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    templates = [path.read_text() for path in sorted(measured.glob("*.json"))]
+    texts = [path.read_text() for path in sorted(measured.glob("*.json"))]
+    templates = [text for text in texts if json.loads(text)["cell"]["seed"] == 0]
     for number in range(first, first + count):
         content = canonical_bytes(vary(json.loads(templates[number % len(templates)]), number // len(templates)))
         (folder / f"{sha256(content).hexdigest()}.json").write_bytes(content)

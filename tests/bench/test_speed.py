@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 from pretask import PretaskError
-from pretask_bench.records.cells import OptionChecker
+from pretask_bench.board.entries import sort_records
 from pretask_bench.records.store import read
-from pretask_bench.records.verify import record_faults
+from pretask_bench.runs.suites import read_suite
 from pretask_plugins.evaluators.tracking.propagation import Propagation
 from pretask_plugins.methods.masked_speech.split import MaskFrames
 from pretask_plugins.methods.relative_position.split import NEIGHBORS, CutPair
@@ -19,7 +19,7 @@ from pretask_registry import Registry
 from benchmarks.speed import __main__ as speed
 from benchmarks.speed import gpu
 from benchmarks.speed.gpu_networks import PARTS, Network
-from benchmarks.speed.growth import fit_growth
+from benchmarks.speed.growth import MEASURED, SUITE, fit_growth
 from benchmarks.speed.many_records import write_records
 from benchmarks.speed.peers_images import crop_tensor, cut_pair
 from benchmarks.speed.peers_speech import hide_spans
@@ -27,7 +27,6 @@ from benchmarks.speed.propagation import distance, make_frames, propagate_fully
 from benchmarks.speed.race import judge, race_best, require_peer, summarize
 
 CPU = torch.device("cpu")
-MEASURED = Path(__file__).parents[2] / "benchmarks" / "results" / "quick-2"
 
 
 def test_a_ratio_is_taken_within_a_round_and_the_median_round_counts() -> None:
@@ -84,11 +83,18 @@ def test_the_exponent_is_that_of_what_grows() -> None:
     assert fit_growth({size: 3.0 * size for size in (10, 100)})["exponent"] == 1.0
 
 
-def test_many_records_are_sound_and_differ(tmp_path: Path) -> None:
-    write_records(tmp_path, MEASURED, 14)
-    records = [read(path) for path in tmp_path.glob("*.json")]
-    assert len({record.weights for record in records}) == 14
-    assert [fault for record in records for fault in record_faults(record, OptionChecker())] == []
+def test_many_records_are_sound_and_differ_and_all_enter_the_board_that_is_timed(tmp_path: Path) -> None:
+    write_records(tmp_path, MEASURED, 46)
+    records = {path.stem: read(path) for path in tmp_path.glob("*.json")}
+    assert len({record.weights for record in records.values()}) == 46
+    registry = Registry.load()
+    sorted_records = sort_records(read_suite(registry, SUITE), records, registry=registry)
+    assert (sorted_records.outside, sorted_records.faulty, sorted_records.copies, sorted_records.spare) == (
+        {},
+        {},
+        {},
+        0,
+    )
 
 
 def test_a_measurement_that_fails_is_named_and_keeps_no_other_from_its_turn(
