@@ -13,7 +13,7 @@ from pretask_bench.board.pictures import COSTS, cost_of
 from pretask_bench.board.standings import RankedEntry, Ranking, Scale, Score, estimate_measure
 from pretask_bench.records.encoders import ENCODERS, column_label, shown_encoders
 from pretask_bench.results.markdown import plain_text, row_text
-from pretask_bench.results.pretext import PretextMetric, pretext_metrics
+from pretask_bench.results.pretext import PretextMetric
 from pretask_bench.results.report import format_number
 from pretask_bench.results.statistics import CONFIDENCE, Estimate
 from pretask_bench.runs.suites import Measure, Suite
@@ -171,7 +171,7 @@ def pretext_json(entry: Entry) -> list[Json]:
     """Return how well the pretext task was solved, with chance, the best trivial predictor and the shortcut probe."""
     pretext = entry.first.pretext
     shortcut = pretext.shortcut if pretext is not None else {}
-    return [pretext_metric_json(metric, shortcut.get(metric.name)) for metric in pretext_metrics(entry.records)]
+    return [pretext_metric_json(metric, shortcut.get(metric.name)) for metric in entry.pretext_metrics]
 
 
 def pretext_metric_json(pretext: PretextMetric, shortcut_accuracy: float | None) -> Json:

@@ -28,6 +28,7 @@ from pretask_bench.records.metrics import declared_metrics
 from pretask_bench.records.record import Record
 from pretask_bench.records.verify import record_faults
 from pretask_bench.results.groups import run_title
+from pretask_bench.results.pretext import PretextMetric, pretext_metrics
 from pretask_bench.results.statistics import Estimate
 from pretask_bench.runs.suites import Division, Measure, Suite
 
@@ -79,6 +80,11 @@ class Entry:
     def estimates(self) -> dict[tuple[str, str, str], Estimate | None]:
         """Estimates that were made of its results, by evaluator, metric and encoder: each is shown often."""
         return {}
+
+    @cached_property
+    def pretext_metrics(self) -> list[PretextMetric]:
+        """How well the pretext task was solved, over seeds."""
+        return pretext_metrics(self.records)
 
     @cached_property
     def differing_code(self) -> tuple[str, ...]:
@@ -200,16 +206,16 @@ class RecordSorter:
     choices: dict[str, bytes] = field(default_factory=dict)
     disputes: list[Dispute] = field(default_factory=list)
 
-    def admit(self, records: RecordsByHash) -> dict[str, list[Division]]:
-        """Return the divisions that every sound record enters; count the others by the reason."""
-        entering: dict[str, list[Division]] = {}
+    def admit(self, records: RecordsByHash) -> dict[str, list[str]]:
+        """Return the names of the divisions that every sound record enters; count the others by the reason."""
+        entering: dict[str, list[str]] = {}
         for name, record in records.items():
             divisions = self.find_divisions(record)
             faults = record_faults(record, self.option_checker) if divisions else []
             if faults:
                 self.faulty[name] = faults
             elif divisions:
-                entering[name] = divisions
+                entering[name] = [division.name for division in divisions]
                 self.choices[name] = data_fingerprint(record).encode() + self.option_checker.choice(record.cell)
         return entering
 
@@ -227,14 +233,14 @@ class RecordSorter:
         return divisions
 
     def build_competitions(
-        self, records: RecordsByHash, entering: Mapping[str, Sequence[Division]]
+        self, records: RecordsByHash, entering: Mapping[str, Sequence[str]]
     ) -> tuple[Competition, ...]:
         """Return the competitions of all divisions in order; within one division the most complete entries first."""
         found: list[Competition] = []
         for division in self.suite.file.division:
             by_data: dict[str, dict[str, Record]] = defaultdict(dict)
             for name, record in records.items():
-                if division in entering[name]:
+                if division.name in entering[name]:
                     by_data[data_fingerprint(record)][name] = record
             competitions = [self.build_competition(division, of_data) for of_data in by_data.values()]
             found += sorted(

@@ -5,6 +5,7 @@ Cells are short, because there may be ten thousand rows: a cell is a number, its
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from markupsafe import Markup
 from pretask import Metric
@@ -22,7 +23,7 @@ from pretask_bench.board.standings import RankedEntry, Ranking, estimate_measure
 from pretask_bench.records.encoders import RANDOM, TRAINED, shown_encoders
 from pretask_bench.records.ids import short_name
 from pretask_bench.records.metrics import direction
-from pretask_bench.results.pretext import PretextMetric, pretext_metrics
+from pretask_bench.results.pretext import PretextMetric
 from pretask_bench.results.report import format_estimate, format_number
 from pretask_bench.results.statistics import Estimate
 from pretask_bench.runs.suites import Measure
@@ -119,7 +120,7 @@ class EntryRow:
         names = [*part_ids(self.entry).values(), *([task] if (task := self.entry.first.cell.task) else [])]
         return sorted({name.split("/")[0] for name in names} - {OWN_NAMESPACE})
 
-    @property
+    @cached_property
     def pretext(self) -> tuple[str, list[str]]:
         """The score of the pretext task, and the lines of its references."""
         return pretext_texts(self.entry)
@@ -155,7 +156,7 @@ def pretext_texts(entry: Entry) -> tuple[str, list[str]]:
     shortcuts = pretext.shortcut if pretext is not None else {}
     lines = [
         line
-        for metric in pretext_metrics(entry.records)
+        for metric in entry.pretext_metrics
         for line in pretext_metric_lines(metric, shortcuts.get(metric.name), len(entry.records))
     ]
     return (lines[0], lines[1:]) if lines else ("", [])

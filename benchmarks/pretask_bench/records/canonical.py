@@ -69,6 +69,16 @@ def object_text(value: Mapping[Any, Any]) -> str:
     return f"{{{','.join([f'{quote_text(key)}:{json_text(value[key])}' for key in ordered])}}}"
 
 
+def object_of_texts(texts: Mapping[str, str]) -> str:
+    """Return an object as JSON whose values are JSON already; its keys are names of fields.
+
+    >>> object_of_texts({"b": "[1]", "a": "null"})
+    '{"a":null,"b":[1]}'
+    """
+    members = ",".join(f'"{name}":{texts[name]}' for name in sorted(texts))
+    return f"{{{members}}}"
+
+
 def integer_text(number: int) -> str:
     """Return an integer, if a double holds it: up to 2^53, and beyond it those that number_text writes."""
     text = int.__repr__(number)

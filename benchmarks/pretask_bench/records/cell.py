@@ -8,7 +8,7 @@ from pydantic import (
     Field,
 )
 
-from pretask_bench.records.canonical import json_text
+from pretask_bench.records.canonical import json_text, object_of_texts
 from pretask_bench.records.field_types import Count, ExtendedModel, Hash, Id, Name, Options, StrictModel
 
 MEASURING = frozenset({"evaluators", "evaluated_on"})  # fields of a cell that say by what and on what it is measured
@@ -91,8 +91,7 @@ def key_of_fields(fields: Mapping[str, Any]) -> str:
 
 def key_of_texts(texts: Mapping[str, str]) -> str:
     """Return the same by the canonical JSON of each field that is not None, which thousands of cells may share."""
-    members = ",".join(f'"{name}":{texts[name]}' for name in sorted(texts))
-    return sha256(f"{{{members}}}".encode()).hexdigest()
+    return sha256(object_of_texts(texts).encode()).hexdigest()
 
 
 def training_cell_key(cell: Cell) -> str:

@@ -8,13 +8,14 @@ option out, or adding one that nobody knows, makes no other entry of one result.
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from pretask.errors import PretaskError
 from pretask.recipe import Recipe
 from pretask_registry import Registered, Registry, fill_options, resolve_options
 
-from pretask_bench.records.canonical import as_plain, canonical_bytes
+from pretask_bench.records.canonical import as_plain, canonical_bytes, json_text, object_of_texts
 from pretask_bench.records.cell import Cell, Part
 from pretask_bench.records.record import Record
 from pretask_bench.runs.plan import OPTIONS_OF_RECIPE, RECIPE, path_options
@@ -37,6 +38,24 @@ class CheckedOptions:
     fault: str = ""
     unchecked: str = ""
 
+    @cached_property
+    def text(self) -> str:
+        """The options as canonical JSON."""
+        return json_text(dict(self.options))
+
+
+@dataclass(frozen=True)
+class CheckedCell:
+    """What is free in a suite, checked.
+
+    Args:
+        recipe: The recipe.
+        parts: Split, objective and model, by kind.
+    """
+
+    recipe: CheckedOptions
+    parts: Mapping[str, CheckedOptions]
+
 
 class OptionChecker:
     """Checks the options of cells and fills in defaults, each set of options once: many records have the same.
@@ -48,6 +67,7 @@ class OptionChecker:
     def __init__(self, registry: Registry | None = None) -> None:
         self.registry = registry
         self.cache: dict[tuple[str, str], CheckedOptions] = {}
+        self.cells: dict[int, tuple[Cell, CheckedCell]] = {}  # with the cell, so that its id stays its own
 
     def recipe(self, cell: Cell) -> CheckedOptions:
         """Check the recipe of a cell."""
@@ -63,26 +83,32 @@ class OptionChecker:
             self.cache[key] = check_part(self.registry, kind, part)
         return self.cache[key]
 
-    def parts(self, cell: Cell) -> dict[str, CheckedOptions]:
-        """Check the options of split, objective and model, by kind."""
-        return {kind: self.part(kind, getattr(cell, kind)) for kind in CHOSEN}
+    def cell(self, cell: Cell) -> "CheckedCell":
+        """Check the recipe of a cell, and the options of its split, objective and model; once, however often asked."""
+        known = self.cells.get(id(cell))
+        if known is None:
+            parts = {kind: self.part(kind, getattr(cell, kind)) for kind in CHOSEN}
+            known = self.cells[id(cell)] = (cell, CheckedCell(self.recipe(cell), parts))
+        return known[1]
 
     def faults(self, record: Record) -> Iterator[str | None]:
         """Yield the fault, or None, of the recipe and of every part that could be checked."""
-        filled = [self.recipe(record.cell), *self.parts(record.cell).values()]
+        checked = self.cell(record.cell)
+        filled = [checked.recipe, *checked.parts.values()]
         yield from (answer.fault or None for answer in filled if not answer.unchecked)
 
     def unchecked(self, record: Record) -> set[str]:
         """Return why parts could not be checked here."""
-        return {filled.unchecked for filled in self.parts(record.cell).values() if filled.unchecked}
+        return {filled.unchecked for filled in self.cell(record.cell).parts.values() if filled.unchecked}
 
     def choice(self, cell: Cell) -> bytes:
         """Return what determines the numbers and is free in a suite: parts, options and recipe, defaults filled in.
 
         A task is only a label of these, and so is no part of it; nor is the precision, which the recipe holds.
         """
-        parts = {kind: [getattr(cell, kind).id, part.options] for kind, part in self.parts(cell).items()}
-        return canonical_bytes({**parts, RECIPE: self.recipe(cell).options})
+        checked = self.cell(cell)
+        texts = {kind: f"[{json_text(getattr(cell, kind).id)},{part.text}]" for kind, part in checked.parts.items()}
+        return object_of_texts({**texts, RECIPE: checked.recipe.text}).encode()
 
 
 def check_recipe(given: Mapping[str, Any]) -> CheckedOptions:

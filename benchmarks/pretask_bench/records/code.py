@@ -45,6 +45,8 @@ def hash_code(parts: Iterable[Registered], core: Iterable[str] = TRAINING) -> di
 
 def changed_modules(before: Code, now: Code) -> list[str]:
     """Return the modules that were changed, added or taken out, by name."""
+    if before == now:
+        return []
     return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
 
 

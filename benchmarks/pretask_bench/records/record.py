@@ -25,6 +25,7 @@ from pretask_bench.records.cell import Cell
 from pretask_bench.records.encoders import GIVEN, INITIAL, Given, name_given
 from pretask_bench.records.faults import SCHEMA, VERSION, record_error
 from pretask_bench.records.field_types import (
+    WAS_READ,
     Amount,
     Count,
     ExtendedModel,
@@ -220,7 +221,7 @@ def parse_record(data: bytes, *, was_read: bool = False) -> Record:
     if not was_read:
         require_bounds(data)
     try:
-        return Record.model_validate_json(data)
+        return Record.model_validate_json(data, context=WAS_READ if was_read else None)
     except ValidationError as error:
         raise record_error(error) from error
 

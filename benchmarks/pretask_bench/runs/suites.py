@@ -237,6 +237,8 @@ def find_differing_option(
     wanted: Mapping[str, Any], found: Mapping[str, Any], free: tuple[str, ...] = ()
 ) -> str | None:
     """Return the first option that differs, other than the free ones."""
+    if wanted == found:
+        return None
     names = sorted({*wanted, *found} - {*free})
     return next((name for name in names if wanted.get(name) != found.get(name)), None)
 
