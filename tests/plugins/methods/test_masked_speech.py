@@ -257,3 +257,20 @@ def test_a_block_of_bands_is_erased_in_all_frames_and_scored_where_bands_are_pix
     weight = MaskSpectrogram(mels=20, rate=8000, bands=0.2)(batch, Draws(batch.index))[1]["frames"].weight
     assert weight is not None
     assert torch.equal(weight > 0, blocks.bands[..., None] | (plain.weight[:, None] > 0))
+
+
+def test_what_a_processor_does_block_by_block_and_row_by_row_is_what_is_done_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    batch = noise(20, 11_003)
+    split = replace(SMALL, window=0.05)
+
+    def run() -> list[torch.Tensor]:
+        masked = mask_spans(split, batch, Draws(batch.index))
+        return [masked.mel, masked.shown]
+
+    here = run()
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)  # as a compiled step and a GPU do it
+    elsewhere = run()
+    assert not torch.equal(here[0], here[1])
+    assert all(torch.equal(one, other) for one, other in zip(here, elsewhere, strict=True))

