@@ -73,7 +73,7 @@ def test_a_transformation_of_nothing_gives_the_seed_itself() -> None:
     batch = noise()
     split = TransformSeed(patch=12, **NOTHING).fit(Observed("image", (3, 32, 32), samples=8), [batch])
     inputs, _ = split(batch, draws_of(batch))
-    corner = (draw_seed_centers(batch.data / 255, draws_of(batch), 12, 0) - 5.5).long()
+    corner = (draw_seed_centers(batch.data / 255, draws_of(batch).uniform("seed"), 12, 0) - 5.5).long()
     for sample in range(8):
         row, column = corner[sample].tolist()
         seed = batch.data[sample, :, row : row + 12, column : column + 12] / 255
@@ -152,7 +152,7 @@ def test_colors_are_changed_on_a_cpu_bit_for_bit_as_anywhere() -> None:
 
 def test_seeds_reach_every_place_that_leaves_room_and_no_other() -> None:
     batch = noise(3000, 32)
-    center = draw_seed_centers(batch.data / 255, draws_of(batch), 12, 8)
+    center = draw_seed_centers(batch.data / 255, draws_of(batch).uniform("seed"), 12, 8)
     assert set(center[:, 0].tolist()) == set(center[:, 1].tolist()) == {13.5 + step for step in range(5)}
 
 
@@ -161,7 +161,7 @@ def test_seeds_are_drawn_in_proportion_to_the_mean_squared_gradient() -> None:
     image[..., 12:] = (image[..., 12:].float() / 3).byte()
     image[..., 12:, :] = (image[..., 12:, :].float() / 2).byte()
     batch = Batch(image.expand(4000, -1, -1, -1).contiguous())
-    center = draw_seed_centers(batch.data / 255, draws_of(batch), 16, 1)
+    center = draw_seed_centers(batch.data / 255, draws_of(batch).uniform("seed"), 16, 1)
     light, expected = image[0].double().numpy() / 255, {}
     for row in range(1, 8, 2):  # an eighth of a patch is 2 pixels
         for column in range(1, 8, 2):
@@ -179,10 +179,10 @@ def test_seeds_are_drawn_in_proportion_to_the_mean_squared_gradient() -> None:
 def test_flat_regions_are_never_chosen_and_flat_images_have_a_seed() -> None:
     images = torch.full((500, 3, 48, 48), 90, dtype=torch.uint8)
     images[:, :, 30:36, 4:10] = noise(500, 6).data
-    center = draw_seed_centers(images / 255, Draws(torch.arange(500)), 16, 0)
+    center = draw_seed_centers(images / 255, Draws(torch.arange(500)).uniform("seed"), 16, 0)
     apart = (center - torch.tensor([32.5, 6.5])).abs()
     assert float(apart.max()) <= 7.5 + 3  # every seed holds some of the only texture
-    flat = draw_seed_centers(images[:, :, :30] / 255, Draws(torch.arange(500)), 16, 0)
+    flat = draw_seed_centers(images[:, :, :30] / 255, Draws(torch.arange(500)).uniform("seed"), 16, 0)
     assert len({tuple(place) for place in flat.tolist()}) > 50
 
 
@@ -402,7 +402,21 @@ def test_the_picture_shows_seeds_their_copies_and_whose_class_is_predicted() -> 
     assert sheet.shape == (6 * side, 9 * side, 3)
     assert sheet[side * 2, side + 5].tolist() == [40, 160, 70]
     assert sheet[0, side + 5].tolist() == [205, 55, 55]
-    corner = draw_seed_centers(images.data / 255, draws_of(images).branch("split"), 12, compute_margin(split, 12)) - 5.5
+    corner = (
+        draw_seed_centers(
+            images.data / 255, draws_of(images).branch("split").uniform("seed"), 12, compute_margin(split, 12)
+        )
+        - 5.5
+    )
     row, column = corner[0].long().tolist()
     seed = images.data[0, :, row : row + 12, column : column + 12].movedim(0, 2).numpy()
     assert np.array_equal(sheet[BORDER : BORDER + 48 : 4, BORDER : BORDER + 48 : 4], seed)
+
+
+@pytest.mark.parametrize("views", [2, 3])
+def test_images_are_worked_on_a_few_at_a_time_as_all_at_once(views: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = torch.randint(0, 256, (7, 3, 40, 40), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    batch, split = Batch(images, torch.arange(7)), TransformPair(patch=12, views=views)
+    whole = split(batch, draws_of(batch))[0].data
+    monkeypatch.setattr("pretask_plugins.methods.exemplar.split.MAX_BLOCK", 3 * images[0].numel())
+    assert torch.equal(split(batch, draws_of(batch))[0].data, whole)

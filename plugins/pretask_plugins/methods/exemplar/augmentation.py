@@ -47,6 +47,10 @@ class AugmentationParams:
     offset: Float[Tensor, "B V 2"]
     hue: Float[Tensor, "B V"]
 
+    def of_some(self, samples: slice) -> "AugmentationParams":
+        """Return those of some samples."""
+        return AugmentationParams(**{name: numbers[samples] for name, numbers in vars(self).items()})
+
 
 @dataclass(frozen=True)
 class AugmentationRanges:
@@ -98,18 +102,6 @@ def compute_margin(ranges: AugmentationRanges, patch: int) -> int:
     half = (patch - 1) / 2
     reach = half * ranges.scale[1] * (math.cos(angle) + math.sin(angle)) + ranges.shift * patch
     return max(0, math.ceil(reach - half - 1e-9))  # an integer with a rounding error is not a pixel more
-
-
-def augment(
-    images: Float[Tensor, "B C H W"],
-    center: Float[Tensor, "B 2"],
-    params: AugmentationParams,
-    patch: int,
-    mean: Float[Tensor, " C"],
-    axes: Float[Tensor, "C C"],
-) -> Float[Tensor, "B V C P P"]:
-    """Crop the seeds at the centers and transform them, in the order of section 2.1; values in [0, 1] stay there."""
-    return change_colors(crop(images, center, params, patch), params, mean, axes)
 
 
 def crop(

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import torch
 from jaxtyping import Float, Int
-from pretask import Batch, Draws
+from pretask import Batch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -29,21 +29,23 @@ def principal_axes(batches: Iterable[Batch], channels: int) -> tuple[Float[Tenso
     return (mean / 255).float(), torch.linalg.eigh(covariance).eigenvectors.T.float()
 
 
-def draw_seed_centers(light: Float[Tensor, "B C H W"], draws: Draws, patch: int, margin: int) -> Float[Tensor, "B 2"]:
+def draw_seed_centers(
+    light: Float[Tensor, "B C H W"], place: Float[Tensor, " B"], patch: int, margin: int
+) -> Float[Tensor, "B 2"]:
     """Return the center of one patch per image, (row, column) in pixels, drawn by its mean squared gradient.
 
     An image without any gradient has its seed anywhere.
 
     Args:
         light: Images in [0, 1].
-        draws: Of the images.
+        place: Uniform in [0, 1), of every image.
         patch: Side of a patch, pixels.
         margin: Pixels at every edge in which no patch may lie.
     """
     spacing = seed_spacing(patch)
     energy = gradient_energy(light[..., margin : light.shape[2] - margin, margin : light.shape[3] - margin])
     windows = average_windows(energy, patch - 1, spacing)  # (B, rows, columns): one mean per position of a patch
-    drawn = sample_categorical(windows.flatten(1), draws.uniform("seed"))
+    drawn = sample_categorical(windows.flatten(1), place)
     return window_centers(windows.shape[1], windows.shape[2], spacing, margin + (patch - 1) / 2, light.device)[drawn]
 
 

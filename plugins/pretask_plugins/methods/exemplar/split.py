@@ -32,8 +32,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pretask_plugins.methods.exemplar.augmentation import (
+    AugmentationParams,
     AugmentationRanges,
-    augment,
+    change_colors,
     compute_margin,
     crop,
     draw_params,
@@ -43,6 +44,7 @@ from pretask_plugins.methods.exemplar.seeds import draw_seed_centers, principal_
 from pretask_plugins.shared.constants import build_once
 from pretask_plugins.shared.fractions import as_fractions
 
+MAX_BLOCK = 1 << 19  # numbers of the images that are worked on at a time
 SHOWN_CLASSES, SHOWN_COPIES = 6, 8  # of a picture: classes, and copies of each
 IN_PLACE: Mapping[str, Any] = {"shift": 0.0, "scale": (1.0, 1.0), "rotation": 0.0}
 
@@ -171,25 +173,39 @@ class TransformPair(SeedOptions):
 
 
 def transform_seeds(options: SeedOptions, batch: Batch, draws: Draws, copies: int) -> Float[Tensor, "B V C P P"]:
-    """Return copies of every image's seed in [0, 1], transformed anew by every draw."""
-    light = as_fractions(batch.data)
-    center = find_centers(options, light, draws)
+    """Return copies of every image's seed in [0, 1], transformed anew by every draw, in the order of section 2.1."""
     channels = batch.data.shape[1]
     params = draw_params(options, draws, copies, channels)
     mean, axes = color_axes(options.mean, options.axes, channels, batch.device)
-    return augment(light, center, params, options.patch, mean, axes)
-
-
-def find_centers(options: SeedOptions, light: Float[Tensor, "B C H W"], draws: Draws) -> Float[Tensor, "B 2"]:
-    """Return where the seeds of images are: an image keeps its seed for the whole run."""
-    return draw_seed_centers(light, draws.at_epoch(0), options.patch, compute_margin(options, options.patch))
+    return change_colors(crop_seeds(options, batch, draws, params), params, mean, axes)
 
 
 def cut_seeds(options: SeedOptions, batch: Batch, draws: Draws) -> Float[Tensor, "B C P P"]:
     """Return the seeds of images as they are."""
-    light = as_fractions(batch.data)
-    params = draw_params(replace(options, **IN_PLACE), draws, 1, light.shape[1])
-    return crop(light, find_centers(options, light, draws), params, options.patch)[:, 0]
+    params = draw_params(replace(options, **IN_PLACE), draws, 1, batch.data.shape[1])
+    return crop_seeds(options, batch, draws, params)[:, 0]
+
+
+def crop_seeds(
+    options: SeedOptions, batch: Batch, draws: Draws, params: AugmentationParams
+) -> Float[Tensor, "B V C P P"]:
+    """Return the seeds, shifted, scaled and rotated; an image keeps its seed for the whole run.
+
+    On a CPU a few images at a time, which stay in the cache.
+    """
+    images, place = batch.data, draws.at_epoch(0).uniform("seed")
+    margin = compute_margin(options, options.patch)
+
+    def crop_some(some: slice) -> Float[Tensor, "B V C P P"]:
+        light = as_fractions(images[some])
+        center = draw_seed_centers(light, place[some], options.patch, margin)
+        return crop(light, center, params.of_some(some), options.patch)
+
+    size = MAX_BLOCK // images[:1].numel() if images.is_cpu and not torch.compiler.is_compiling() else len(images)
+    if size >= len(images):
+        return crop_some(slice(None))
+    size = max(1, size)
+    return torch.cat([crop_some(slice(first, first + size)) for first in range(0, len(images), size)])
 
 
 @build_once

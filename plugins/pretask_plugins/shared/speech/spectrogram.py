@@ -61,7 +61,7 @@ def log_mel(waves: Float[Tensor, "B S"], rate: int, mels: int, window: int, hop:
     constants = find_window_and_filters(rate, mels, window, hop, waves.device)
     if not waves.is_cpu or torch.compiler.is_compiling():
         return transform_waves(waves, *constants, hop)
-    blocks = waves.split(max(1, MAX_BLOCK_SAMPLES // max(waves.shape[1], 1)))
+    blocks = torch.split(waves, max(1, MAX_BLOCK_SAMPLES // max(waves.shape[1], 1)))
     return torch.cat([transform_waves(block, *constants, hop) for block in blocks])
 
 
