@@ -21,7 +21,6 @@ from pretask import files
 from pretask.errors import PretaskError
 from pretask.files import sync_folder
 from pretask.locks import hold
-from pretask.mapped import map_file
 from pretask.pruning import lock_path, prune, read_limit
 from pretask.room import require_disk
 
@@ -172,6 +171,8 @@ def map_checked_file(path: Path, file: Mapping[str, Any]) -> np.ndarray:
     size = path.stat().st_size
     if size != file["bytes"] or (size <= MAX_CHECKED_BYTES and checksum(path) != file["checksum"]):
         raise ValueError(f"{path} was changed")
+    from pretask.mapped import map_file  # which imports torch, and a cache is asked for its folder without
+
     return map_file(path)
 
 

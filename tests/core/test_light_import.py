@@ -24,6 +24,13 @@ def test_importing_imports_no_torch(module: str) -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize("module", ["pretask.cache", "pretask_bench.results.index", "pretask_bench.board.site"])
+def test_records_are_read_without_torch(module: str) -> None:
+    program = f"import sys, {module}; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
 def test_names_of_specs_declarations_and_errors_import_no_torch_and_the_first_heavy_one_does() -> None:
     light = sorted(set(pretask.__all__) - set(pretask.HOME))
     program = f"""
