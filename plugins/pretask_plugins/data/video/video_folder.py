@@ -46,7 +46,7 @@ class VideoFolder:
         frame_rate: Frames per second between which a step goes, by the times at which the file shows them; those of the
             file when left out.
         image_size: Side of the square that is cut from the middle once the short side has this many pixels.
-        decoder: pyav or decord; auto is the first of them that is there.
+        decoder: pyav, opencv, torchcodec or decord; auto is the first of them that can be loaded.
 
     Raises:
         PretaskError: A number is out of range.

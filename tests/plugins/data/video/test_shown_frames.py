@@ -12,12 +12,11 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
-from pretask_plugins.data.video import readers
-from pretask_plugins.data.video.readers import Images, open_video, read_frames, turn_upright
+from pretask_plugins.data.video.readers import Images, choice, open_video, read_frames
+from pretask_plugins.data.video.readers.pyav import turn_upright
 
 LEVEL = 6  # gray levels from one frame to the next
 FRAMES, RATE = 30, 10
-DECODERS = ("pyav", pytest.param("decord", marks=pytest.mark.exhaustive))  # not on every platform
 # Angle clockwise or mirror, and the matrix (a, b, c, d) that a file has for it.
 MATRICES = {
     "clockwise": (0, 1, -1, 0),
@@ -75,7 +74,6 @@ def numbers(path: Path, decoder: str) -> list[int]:
     return ((frames.mean((1, 2, 3)) - 20) / LEVEL).round().astype(int).tolist()
 
 
-@pytest.mark.parametrize("decoder", DECODERS)
 def test_a_video_that_was_cut_without_encoding_shows_what_is_after_the_cut(
     whole: Path, tmp_path: Path, decoder: str
 ) -> None:
@@ -92,7 +90,6 @@ def stream(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("streams") / "whole.ts", gray)
 
 
-@pytest.mark.parametrize("decoder", DECODERS)
 @pytest.mark.parametrize(("begin", "shown"), [(0, 0), (5, 10), (10, 10), (14, 20)])
 def test_a_piece_of_a_stream_begins_at_its_first_key_frame(
     stream: Path, tmp_path: Path, begin: int, shown: int, decoder: str
@@ -104,7 +101,7 @@ def test_a_piece_of_a_stream_begins_at_its_first_key_frame(
 def test_what_may_be_a_piece_of_a_stream_is_refused_where_decord_alone_is_there(
     stream: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(readers, "is_importable", lambda module: module == "decord")
+    monkeypatch.setattr(choice, "is_loadable", lambda module: module == "decord")
     timed = tmp_path / "camera.mts"
     content = stream.read_bytes()
     timed.write_bytes(b"".join(bytes(4) + content[at : at + 188] for at in range(0, len(content), 188)))
@@ -113,7 +110,6 @@ def test_what_may_be_a_piece_of_a_stream_is_refused_where_decord_alone_is_there(
             numbers(path, "decord")
 
 
-@pytest.mark.parametrize("decoder", DECODERS)
 def test_frames_before_the_beginning_are_read_where_nothing_cuts_them_off(
     whole: Path, tmp_path: Path, decoder: str
 ) -> None:
@@ -121,10 +117,38 @@ def test_frames_before_the_beginning_are_read_where_nothing_cuts_them_off(
     assert numbers(cut(whole, tmp_path / "cut.mkv", first=14, begin=10), decoder) == [*range(10, FRAMES)]
 
 
-@pytest.mark.parametrize("decoder", DECODERS)
 @pytest.mark.parametrize("name", ["deep.mp4", "deep.mkv"])
 def test_frames_of_10_bits_are_scaled(tmp_path: Path, name: str, decoder: str) -> None:
     assert numbers(write(tmp_path / name, gray, pixels="yuv420p10le"), decoder) == [*range(FRAMES)]
+
+
+@pytest.mark.exhaustive
+@pytest.mark.usefixtures("without_pyav")
+@pytest.mark.parametrize(("name", "begin", "shown"), [("cut.mp4", 10, 14), ("cut.mkv", 10, 10), ("cut.ts", 14, 20)])
+def test_where_there_is_no_pyav_a_piece_of_a_video_is_read_rightly_or_refused(
+    whole: Path, stream: Path, tmp_path: Path, name: str, begin: int, shown: int
+) -> None:
+    """torchcodec gives frames 20, 21, 21 … of the first; only its reader finds that out."""
+    piece = cut(stream if name.endswith("ts") else whole, tmp_path / name, first=14, begin=begin)
+    assert numbers(piece, "opencv") == [*range(shown, FRAMES)]
+    if choice.is_loadable("torchcodec"):
+        with pytest.raises(ValueError, match="a piece of a video, of which torchcodec gives wrong frames; pip install"):
+            numbers(piece, "torchcodec")
+
+
+def test_frames_and_times_are_the_same_with_pyav_and_without(
+    whole: Path, fallback: str, request: pytest.FixtureRequest
+) -> None:
+    def read() -> tuple[int, list[float], np.ndarray]:
+        with open_video(whole, fallback) as reader:  # type: ignore[arg-type]
+            return reader.count, list(reader.times), read_frames(reader, [3, 3, 17])  # type: ignore[arg-type]
+
+    beside = read()
+    request.getfixturevalue("without_pyav")
+    alone = read()
+    assert alone[0] == beside[0] == FRAMES
+    assert np.allclose([alone[1], beside[1]], np.arange(FRAMES) / RATE)
+    assert np.array_equal(alone[2], beside[2])
 
 
 CLEAR = {
@@ -136,7 +160,6 @@ CLEAR = {
 }
 
 
-@pytest.mark.parametrize("decoder", DECODERS)
 @pytest.mark.parametrize("name", CLEAR)
 def test_what_is_transparent_in_a_video_is_on_white(tmp_path: Path, name: str, decoder: str) -> None:
     def left_half(number: int) -> np.ndarray:
@@ -192,7 +215,6 @@ def upright(matrix: tuple[int, ...]) -> np.ndarray:
     return np.array([[shown[row, column] for column in (0, 1)] for row in (0, 1)])
 
 
-@pytest.mark.parametrize("decoder", DECODERS)
 @pytest.mark.parametrize("turn", MATRICES)
 def test_a_phone_video_is_upright(tmp_path: Path, turn: str, decoder: str) -> None:
     path = set_matrix(write(tmp_path / "a.mp4", corners, 2), *MATRICES[turn])

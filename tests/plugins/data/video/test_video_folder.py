@@ -10,14 +10,21 @@ import torch
 from PIL import Image
 from pretask import PretaskError
 from pretask.preparation.clips import crop_squares
-from pretask_plugins.data.video import readers, video_folder
-from pretask_plugins.data.video.readers import check_times, choose_decoder, open_video, read_frames, select_at_rate
+from pretask_plugins.data.video import video_folder
+from pretask_plugins.data.video.readers import (
+    check_times,
+    choice,
+    choose_decoder,
+    open_video,
+    pyav,
+    read_frames,
+    select_at_rate,
+)
 from pretask_plugins.data.video.video_folder import VideoFolder
 from pretask_plugins.data.video.videos import Video, find_videos
 from pretask_plugins.shared.listing import FileTree, Leftovers
 
 LEVEL = 6  # gray levels from one frame to the next
-DECODERS = ("pyav", pytest.param("decord", marks=pytest.mark.exhaustive))  # not on every platform
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +65,6 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "videos"
 
 
-@pytest.mark.parametrize("decoder", DECODERS)
 def test_a_clip_is_cut_from_the_middle_of_every_video(root: Path, decoder: str) -> None:
     samples = VideoFolder(root, length=4, stride=2, image_size=16, decoder=decoder)("train")  # type: ignore[arg-type]
     assert samples.observed.shape == (4, 3, 16, 16)
@@ -89,8 +95,8 @@ def test_clips_that_are_too_many_for_memory_are_the_same_ones(root: Path, monkey
 
 def test_frames_are_made_small_one_by_one_as_they_are_decoded(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log: list[str] = []
-    convert, crop = readers.to_rgb, crop_squares
-    monkeypatch.setattr(readers, "to_rgb", lambda frame: log.append("decoded") or convert(frame))  # type: ignore[func-returns-value]
+    convert, crop = pyav.to_rgb, crop_squares
+    monkeypatch.setattr(pyav, "to_rgb", lambda frame: log.append("decoded") or convert(frame))  # type: ignore[func-returns-value]
     monkeypatch.setattr(video_folder, "crop_squares", lambda frames, side: log.append("small") or crop(frames, side))  # type: ignore[func-returns-value]
     with FileTree("video-folder", root) as tree:
         name, files = next(iter(find_videos(tree, Leftovers()).items()))
@@ -99,7 +105,6 @@ def test_frames_are_made_small_one_by_one_as_they_are_decoded(root: Path, monkey
     assert log == ["decoded", "small"] * 5
 
 
-@pytest.mark.parametrize("decoder", DECODERS)
 def test_a_rate_goes_by_the_times_of_a_video_of_variable_rate(tmp_path: Path, decoder: str) -> None:
     times = [0.0, 0.1, 0.2, 0.3, 0.4, 0.8, 1.2, 1.6, 2.0, 2.4]
     write_video(tmp_path / "videos" / "cat" / "a.mkv", 10, times)
@@ -110,16 +115,15 @@ def test_a_rate_goes_by_the_times_of_a_video_of_variable_rate(tmp_path: Path, de
     assert ((frames.mean((1, 2, 3)) - 20) / LEVEL).round().tolist() == [0, 5, 9]
 
 
-@pytest.mark.exhaustive
-def test_decoders_give_the_same_pictures(root: Path) -> None:
+def test_decoders_give_the_same_pictures(root: Path, fallback: str) -> None:
     found = []
-    for decoder in ("pyav", "decord"):
-        data = VideoFolder(root, length=3, image_size=16, decoder=decoder)  # type: ignore[arg-type]
+    for name in ("pyav", fallback):
+        data = VideoFolder(root, length=3, image_size=16, decoder=name)  # type: ignore[arg-type]
         with FileTree("video-folder", root) as tree:
-            name, files = next(iter(find_videos(tree, Leftovers()).items()))
-            found.append(next(iter(data.reel(tree, [Video(name, files)], np.zeros(1, np.int64), ["cat"]).clips)))
-    one, other = found[0], found[-1]
-    assert int(np.abs(one.astype(int) - other.astype(int)).max()) <= 3  # two versions of one color conversion
+            video, files = next(iter(find_videos(tree, Leftovers()).items()))
+            found.append(next(iter(data.reel(tree, [Video(video, files)], np.zeros(1, np.int64), ["cat"]).clips)))
+    one, other = found
+    assert int(np.abs(one.astype(int) - other.astype(int)).max()) <= 3  # versions of one color conversion
 
 
 def test_a_table_names_classes_and_splits_and_val_is_trained_on_where_there_is_a_test(tmp_path: Path) -> None:
@@ -189,7 +193,6 @@ def test_a_folder_of_images_is_a_video(tmp_path: Path) -> None:
         VideoFolder(tmp_path / "videos", length=3, image_size=16, frame_rate=5.0)("train")
 
 
-@pytest.mark.parametrize("decoder", DECODERS)
 @pytest.mark.parametrize("name", ["a.mp4", "a.avi"])
 def test_truncated_videos_are_named_and_the_process_lives(tmp_path: Path, name: str, decoder: str) -> None:
     whole = tmp_path / "whole" / name
@@ -232,14 +235,29 @@ def test_times_that_make_no_sense_are_replaced_by_the_rate() -> None:
     assert check_times(np.array([0.0, 0.0]), 0.0) is None
 
 
-def test_pyav_comes_first_wherever_both_decoders_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readers, "is_importable", lambda module: module in ("av", "decord"))
-    assert choose_decoder("auto") == "pyav"
+def test_the_first_decoder_that_can_be_loaded_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    order = ["av", "cv2", "torchcodec", "decord"]
+    for number, name in enumerate(["pyav", "opencv", "torchcodec", "decord"]):
+        loadable = order[number:]
+        monkeypatch.setattr(choice, "is_loadable", loadable.__contains__)
+        assert choose_decoder("auto") == name
 
 
 def test_without_any_decoder_there_is_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readers, "is_importable", lambda module: module == "decord")
-    assert choose_decoder("auto") == "decord"
-    monkeypatch.setattr(readers, "is_importable", lambda module: False)
-    with pytest.raises(PretaskError, match="pip install av, or use folders of frames"):
+    monkeypatch.setattr(choice, "find_obstacle", lambda module: f"no {module} here")
+    tried = r"pyav: no av here; opencv: no cv2 here; torchcodec: no torchcodec here; decord: no decord here"
+    with pytest.raises(PretaskError, match=rf"{tried}\)\. pip install av, or use folders of frames"):
         choose_decoder("auto")
+
+
+def test_a_decoder_that_is_installed_and_cannot_be_loaded_says_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As torchcodec's, which raises RuntimeError where it finds no FFmpeg."""
+    (tmp_path / "broken_codec.py").write_text("raise RuntimeError('Could not load libbroken. Likely causes:\\n 1. …')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(choice.MODULES, "torchcodec", "broken_codec")
+    with pytest.raises(PretaskError, match=r"the decoder torchcodec; got .*Could not load libbroken") as caught:
+        choose_decoder("torchcodec")
+    assert "FFmpeg 4 to 8 with its shared libraries" in str(caught.value)
+    assert "or leave out data.decoder" in str(caught.value)
