@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pretask.composition import encode_whole
 from pretask.errors import Unknown
-from pretask.pooling import find_content, find_widest_sights, join_widest, pool
+from pretask.pooling import KNOWN_POOLINGS, find_content, find_widest_sights, join_widest, pool
 from pretask.preparation.prepare import Preparation
 from pretask.protocols import SplitFn, averages_views
 from pretask.specs import FeatureSpec, InputSpec, Observed
@@ -80,7 +80,7 @@ class Encoder(nn.Module):
         Args:
             inputs: One or several: uint8 or Pillow images of any size and mode; texts; waveforms; clips of uint8.
             layer: Another layer, its number from 1 or its name, such as `layer3`.
-            pooling: Another way of pooling positions: mean, last, own or mean-max (pretask.pooling).
+            pooling: Another way of pooling positions: mean, last, own, mean-max or segments (pretask.pooling).
             rate: Hz of waveforms, frames per second of clips.
 
         Raises:
@@ -90,7 +90,7 @@ class Encoder(nn.Module):
         shown, features = self.encode(inputs, layer, rate)
         if pooling is None:
             return self.pool_own(features)
-        offered = pool(features, find_content(shown, self.spec.vocabulary))
+        offered = pool(features, find_content(shown, self.spec.vocabulary), KNOWN_POOLINGS)
         if pooling not in offered:
             raise Unknown(f"{self.name} has no pooling {pooling!r} in that layer. It has: {', '.join(offered)}.")
         return offered[pooling]

@@ -25,7 +25,7 @@ from pretask.cache import all_wanted, cached, create_rows_file
 from pretask.composition import Task, encode_whole
 from pretask.errors import PretaskError
 from pretask.hashing import tensor_bytes, weights_key
-from pretask.pooling import POOLINGS, find_content, join_widest, list_special_ids, pool
+from pretask.pooling import KNOWN_POOLINGS, POOLINGS, find_content, join_widest, list_special_ids, pool
 from pretask.pretext_score import evaluation_mode
 from pretask.protocols import Budget
 from pretask.samples import Samples
@@ -47,17 +47,19 @@ def extract(task: Task, samples: Samples, budget: Budget, poolings: Collection[s
         poolings: Those that are wanted. A layer is without the ones that it does not offer.
 
     Returns:
-        By layer and pooling, from `layer1.mean` to the output's, in the order of POOLINGS.
+        By layer and pooling, from `layer1.mean` to the output's, in the order of KNOWN_POOLINGS.
 
     Raises:
         PretaskError: A feature is not a finite number.
     """
     vocabulary = task.split.whole_spec(samples.observed).vocabulary
+    named = [name for name in KNOWN_POOLINGS if name in poolings and name not in POOLINGS]
+    made = (*POOLINGS, *named)
 
     def read_layer(layer: Features, inputs: Inputs, batch: Batch) -> Mapping[str, Tensor]:
-        return {f".{name}": vectors for name, vectors in pool(layer, find_content(inputs, vocabulary)).items()}
+        return {f".{name}": vectors for name, vectors in pool(layer, find_content(inputs, vocabulary), made).items()}
 
-    description = {"pooling": POOLED, "special": list_special_ids(vocabulary)}
+    description = {"pooling": ", and ".join([POOLED, *named]), "special": list_special_ids(vocabulary)}
     return read_layers(
         task,
         samples,
@@ -144,7 +146,7 @@ def place_of(name: str) -> tuple[int, int]:
     ['layer2.mean', 'layer2.last', 'layer10.mean']
     """
     layer, _, pooling = name.partition(".")
-    return int(layer.removeprefix("layer")), POOLINGS.index(pooling) if pooling else 0
+    return int(layer.removeprefix("layer")), KNOWN_POOLINGS.index(pooling) if pooling else 0
 
 
 def write_layers(folder: Path, batches: Iterable[LayerFeatures], rows: int) -> None:

@@ -11,17 +11,21 @@ among several on held-out data, as they choose the layer:
     own       the model's own pooled vector, where no pooling of positions gives it: a class token, a learned pool
     mean-max  the mean, and the largest value of every feature, side by side; of up to 1,024 features, since twice the
               width costs a probe eight times the arithmetic
+    segments  the means of four segments of equal length, one after the other, side by side: the others, but for the
+              last position, forget the order of time. Only where it is named, since it has four times the width; of
+              lines, and of clips whose time is an axis of the grid, the first of three
 
 Positions are those of content: neither padding nor the tokens that a vocabulary names as pad, start, end, separator or
 class. A mask and the unknown token stand for words, and count. Where a sample has no content, all of it is 0. Of a
 single position only `mean` is offered, which is the position's vector.
 
-Views stay side by side. Features are those of the stream that has seen most. Where a model offers past and future but
-nothing that has seen both, they are put side by side, as ELMo hands them on.
+Views stay side by side, so that frames that are views keep their order in every pooling. Features are those of the
+stream that has seen most. Where a model offers past and future but nothing that has seen both, they are put side by
+side, as ELMo hands them on.
 
 Source: Devlin et al., NAACL 2019 (class token); Conneau et al., EMNLP 2017 (mean and max over positions); Radford et
-al. 2018 (last token).
-Axes: B batch, V views, N positions, L tokens, D width.
+al. 2018 (last token); Laptev, Marszalek, Schmid and Rozenfeld, CVPR 2008 (a histogram for each segment of time).
+Axes: B batch, V views, N positions, T of them along time, P places, L tokens, S segments, D width.
 """
 
 from collections.abc import Collection, Mapping
@@ -34,17 +38,22 @@ from pretask.specs import SEES_AT_MOST, Sight, Vocabulary
 from pretask.values import Features, Inputs
 
 POOLINGS = ("mean", "last", "own", "mean-max")  # of equally good ones, probes take the first
+KNOWN_POOLINGS = (*POOLINGS, "segments")  # with what has to be named
+NUM_SEGMENTS = 4
 MAX_WIDTH = 1024  # features up to which mean-max is offered
 NO_CONTENT = ("pad", "start", "end", "separator", "class")  # roles of tokens that are in no text
 
 
-def pool(features: Features, content: Bool[Tensor, "B V L"] | None = None) -> dict[str, Float[Tensor, "B _"]]:
-    """Pool features into one vector per sample in every way that they offer, in the order of POOLINGS.
+def pool(
+    features: Features, content: Bool[Tensor, "B V L"] | None = None, names: Collection[str] = POOLINGS
+) -> dict[str, Float[Tensor, "B _"]]:
+    """Pool features into one vector per sample in every way that they offer, in the order of KNOWN_POOLINGS.
 
     Args:
         features: Of one layer.
         content: Which positions of the input are content; None for all. It counts where the layer has these positions;
             elsewhere the layer's own `present` does.
+        names: The ways that are wanted.
     """
     vectors, sights = join_widest(features.streams), find_widest_sights(features.streams)
     mask = features.present if content is None or content.shape != vectors.shape[:3] else content
@@ -57,7 +66,9 @@ def pool(features: Features, content: Bool[Tensor, "B V L"] | None = None) -> di
             found["last"] = torch.cat([last_over(features.streams[sight], mask, sight) for sight in sights], -1)
     if features.own_pooled:
         found["own"] = join_widest(features.pooled)
-    return {name: found[name].flatten(1) for name in POOLINGS if name in found}
+    if "segments" in names and len(features.grid) in (1, 3) and features.grid[0] > 1:
+        found["segments"] = segment_means(vectors, mask, features.grid[0])
+    return {name: found[name].flatten(1) for name in KNOWN_POOLINGS if name in found and name in names}
 
 
 def find_content(inputs: Inputs, vocabulary: Vocabulary | None) -> Bool[Tensor, "B V L"] | None:
@@ -109,6 +120,28 @@ def last_over(
     position = mask.int().argmax(2) if backwards else (torch.arange(mask.shape[2], device=mask.device) * mask).amax(2)
     found = vectors.take_along_dim(position[..., None, None], 2)[:, :, 0]
     return found.masked_fill(~mask.any(2, keepdim=True), 0)
+
+
+def segment_means(
+    vectors: Float[Tensor, "B V N D"], mask: Bool[Tensor, "B V N"] | None, moments: int
+) -> Float[Tensor, "B V _"]:
+    """Return the means of consecutive segments of those moments that have a position, side by side, in their order.
+
+    Args:
+        vectors: N is moments by places.
+        mask: Which positions count. A segment without any, as of fewer moments than segments, is 0.
+        moments: Positions along time, of which segments have as many as can be, to within one.
+    """
+    count = min(NUM_SEGMENTS, moments)
+    tokens = vectors.reshape(*vectors.shape[:2], moments, -1, vectors.shape[3])  # (B, V, T, P, D)
+    kept = torch.ones_like(tokens[..., 0], dtype=torch.bool) if mask is None else mask.reshape(tokens.shape[:-1])
+    seen = kept.any(3)  # (B, V, T)
+    segment = (seen.cumsum(2) - 1) * count // seen.sum(2, keepdim=True).clamp(min=1)
+    inside = segment[..., None] == torch.arange(count, device=vectors.device)  # (B, V, T, S)
+    weight = (inside[:, :, :, None] & kept[..., None]).to(vectors.dtype)  # (B, V, T, P, S)
+    total = torch.einsum("bvtps,bvtpd->bvsd", weight, tokens.masked_fill(~kept[..., None], 0))
+    means: Tensor = total / weight.sum((2, 3)).clamp(min=1)[..., None]
+    return means.flatten(2)
 
 
 def join_widest(by_sight: Mapping[str, Tensor]) -> Tensor:

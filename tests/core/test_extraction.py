@@ -61,6 +61,15 @@ def test_all_poolings_come_of_one_pass_and_only_those_that_are_read_are_opened(t
     assert torch.equal(extract(made, data, budget, ("last",))["layer2.last"], whole)
 
 
+def test_what_has_to_be_named_is_an_entry_of_its_own(tmp_path: Path) -> None:
+    made, data, budget = sentences_task(), sentences("train", "last"), Budget(cache=str(tmp_path))
+    assert "layer2.segments" not in extract(made, data, budget)
+    found = extract(made, data, budget, ("mean", "segments"))
+    assert list(found) == ["layer1.mean", "layer1.segments", "layer2.mean", "layer2.segments"]
+    assert found["layer2.segments"].shape[1] == 4 * 4
+    assert torch.equal(found["layer2.mean"], extract(made, data, budget, ("mean",))["layer2.mean"])
+
+
 def test_layers_of_other_widths_are_pooled_side_by_side() -> None:
     found = extract(sentences_task(), sentences("train", "own"), Budget())
     widths = {name: layer.shape[1] for name, layer in found.items()}

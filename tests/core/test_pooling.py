@@ -98,3 +98,33 @@ def test_what_is_wide_already_is_not_put_beside_its_largest_values(monkeypatch: 
     assert "mean-max" in pool(features())
     monkeypatch.setattr(pooling, "MAX_WIDTH", WIDTH - 1)
     assert list(pool(features())) == ["mean", "last"]
+
+
+def test_segments_are_the_means_of_consecutive_moments_in_their_order() -> None:
+    moments, places = 10, 3
+    tokens = noise("clip", 2, moments * places, WIDTH)
+    made = Features({"all": tokens}, {}, (moments, places, 1), present=noise("seen", 2, moments * places) > -1)
+    found = pool(made, names=("segments", "mean"))
+    assert list(found) == ["mean", "segments"]
+    for sample in range(3):
+        expected = []
+        for view in range(2):
+            seen = [
+                [place for place in range(places * moment, places * (moment + 1)) if made.present[sample, view, place]]  # type: ignore[index]
+                for moment in range(moments)
+            ]
+            seen = [inside for inside in seen if inside]
+            for segment in range(4):
+                inside = [place for n, these in enumerate(seen) if n * 4 // len(seen) == segment for place in these]
+                expected.append(tokens[sample, view, inside].mean(0))
+        assert torch.allclose(found["segments"][sample], torch.cat(expected), atol=1e-6)
+
+
+def test_segments_are_of_the_content_and_of_time_alone_and_only_where_they_are_named() -> None:
+    present = torch.tensor([True] * 4 + [False] * 3).expand(3, 2, -1)
+    made = features(present=present)
+    assert torch.equal(pool(made, names=("segments",))["segments"], made.streams["all"][:, :, :4].flatten(1))
+    assert "segments" not in pool(made)
+    assert pool(features(grid=(LINE, 1)), names=("segments",)) == {}
+    short = replace(made, present=present & (torch.arange(LINE) < 1))
+    assert pool(short, names=("segments",))["segments"].unflatten(1, (2, 4, WIDTH))[:, :, 1:].abs().max() == 0

@@ -43,7 +43,8 @@ class NearestNeighbors:
         temperature: Temperatures to choose from; the smaller, the more the nearest one decides.
         label: Name of the labels; the first ones when empty.
         val_fraction: Fraction of the training part on which all is chosen.
-        pooling: Those to choose from: mean, last, own (the model's own pooled vector, such as a class token), mean-max.
+        pooling: Those to choose from: mean, last, own (the model's own pooled vector, such as a class token), mean-max,
+            and segments, which keep the order of time (pretask.pooling).
     """
 
     k: tuple[PositiveInt, ...] = (1, 5, 10, 20, 50, 100, 200)

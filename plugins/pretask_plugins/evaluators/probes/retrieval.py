@@ -54,7 +54,8 @@ class Retrieval:
         k: Numbers of neighbors of which precision is said; the first one is the items'.
         label: Name of the labels; the first ones when empty.
         val_fraction: Fraction of the training part on which layer and pooling are chosen.
-        pooling: Those to choose from: mean, last, own (the model's own pooled vector, such as a class token), mean-max.
+        pooling: Those to choose from: mean, last, own (the model's own pooled vector, such as a class token), mean-max,
+            and segments, which keep the order of time (pretask.pooling).
     """
 
     k: tuple[PositiveInt, ...] = (1, 5, 10)

@@ -47,7 +47,8 @@ class RidgeProbe:
     Args:
         label: Name of the labels; the first ones when empty.
         val_fraction: Fraction of the training part on which regularizer, pooling and layer are chosen.
-        pooling: Those to choose from: mean, last, own (the model's own pooled vector, such as a class token), mean-max.
+        pooling: Those to choose from: mean, last, own (the model's own pooled vector, such as a class token), mean-max,
+            and segments, which keep the order of time (pretask.pooling).
     """
 
     label: str = ""

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Int
 from pretask import Budget, Choice, Data, Draws, Items, PretaskError, Samples, Task
 from pretask.extraction import LayerFeatures, extract
-from pretask.pooling import POOLINGS
+from pretask.pooling import KNOWN_POOLINGS, POOLINGS
 from torch import Tensor
 
 from pretask_plugins.evaluators.probes.moments import Rows
@@ -148,8 +148,8 @@ def check_val_fraction(who: str, val_fraction: float) -> None:
 
 def check_poolings(who: str, poolings: Collection[str]) -> None:
     """Raise PretaskError unless there is a pooling, and all are known."""
-    if not poolings or not {*poolings} <= {*POOLINGS}:
-        needs, got = f"some of {', '.join(POOLINGS)}", ", ".join(poolings) or "none"
+    if not poolings or not {*poolings} <= {*KNOWN_POOLINGS}:
+        needs, got = f"some of {', '.join(KNOWN_POOLINGS)}", ", ".join(poolings) or "none"
         raise PretaskError(f"{who}.pooling", needs, got, "Leave it out.", exit_code=2)
 
 

@@ -77,10 +77,10 @@ def test_few_labels_and_ranks_are_of_the_mean_unless_another_pooling_is_named() 
 @pytest.mark.parametrize("pooling", [(), ("cls",), ("mean", "sum")])
 def test_poolings_that_do_not_exist_are_refused(pooling: tuple[str, ...]) -> None:
     for probe in (LinearProbe, NearestNeighbors, RidgeProbe):
-        with pytest.raises(PretaskError, match=r"pooling needs some of mean, last, own, mean-max"):
+        with pytest.raises(PretaskError, match=r"pooling needs some of mean, last, own, mean-max, segments"):
             probe(pooling=pooling)
     for single in (FewLabels, Rank):
-        with pytest.raises(PretaskError, match=r"pooling needs some of mean, last, own, mean-max"):
+        with pytest.raises(PretaskError, match=r"pooling needs some of mean, last, own, mean-max, segments"):
             single(pooling="cls")
 
 
