@@ -37,6 +37,7 @@ QUICK: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "cbow": ("small", TEXTS),
     "colorization": ("small", IMAGES),
     "colorization-tracking": ("small", {**CLIPS, "data.image_size": 64}),
+    "contrastive-predictive-coding": ("small", {"data": "tones"}),
     "elmo": ("small", TEXTS),
     "exemplar": ("small", {**IMAGES, "data.size": 400}),
     "exemplar-pair": ("small", {**IMAGES, "data.size": 400}),
