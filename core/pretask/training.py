@@ -32,6 +32,7 @@ from pretask.events import CheckpointSaved, StepTaken, Watcher
 from pretask.feed import Epoch, Feed
 from pretask.finite import LossWatch
 from pretask.gradients import GradientWatch
+from pretask.heap import keep_freed_memory
 from pretask.locks import hold
 from pretask.precision import matrix_products, require_precision
 from pretask.pretext_score import evaluation_mode
@@ -204,6 +205,7 @@ class Run:
     ) -> None:
         self.task, self.seed, self.folder, self.watch, self.visits = task, seed, folder, watch, visits
         recipe = task.recipe
+        keep_freed_memory()
         require_precision(task.device, recipe.precision, task.networks.values())
         self.accelerator = make_accelerator(task.device, recipe.precision)
         self.size = divide_evenly(recipe.batch, self.accelerator.num_processes, recipe.accumulate)
