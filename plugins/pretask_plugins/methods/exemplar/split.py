@@ -196,16 +196,15 @@ def crop_seeds(
     images, place = batch.data, draws.at_epoch(0).uniform("seed")
     margin = compute_margin(options, options.patch)
 
-    def crop_some(some: slice) -> Float[Tensor, "B V C P P"]:
-        light = as_fractions(images[some])
-        center = draw_seed_centers(light, place[some], options.patch, margin)
-        return crop(light, center, params.of_some(some), options.patch)
+    def crop_some(images: Tensor, place: Tensor, params: AugmentationParams) -> Float[Tensor, "B V C P P"]:
+        light = as_fractions(images)
+        return crop(light, draw_seed_centers(light, place, options.patch, margin), params, options.patch)
 
-    size = MAX_BLOCK // images[:1].numel() if images.is_cpu and not torch.compiler.is_compiling() else len(images)
-    if size >= len(images):
-        return crop_some(slice(None))
-    size = max(1, size)
-    return torch.cat([crop_some(slice(first, first + size)) for first in range(0, len(images), size)])
+    size = max(1, MAX_BLOCK // images[:1].numel())
+    if torch.compiler.is_compiling() or not images.is_cpu or size >= len(images):
+        return crop_some(images, place, params)
+    blocks = [slice(first, first + size) for first in range(0, len(images), size)]
+    return torch.cat([crop_some(images[some], place[some], params.of_some(some)) for some in blocks])
 
 
 @build_once
