@@ -11,12 +11,13 @@ from importlib.resources import files
 from typing import Annotated, Any, Literal
 
 from pretask import PretaskError
-from pretask_registry import Registry, resolve_options
+from pretask_registry import Registered, Registry, read_component_options, resolve_options
 from pretask_registry.discovery import describe_error
+from pretask_registry.options import REQUIRED
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pretask_bench.records.canonical import as_plain
-from pretask_bench.records.cell import Cell
+from pretask_bench.records.cell import Cell, Part
 from pretask_bench.records.encoders import REFERENCE_ENCODERS, ReferenceEncoder
 from pretask_bench.records.ids import short_name
 from pretask_bench.records.record import Record
@@ -151,6 +152,8 @@ class FixedOptions:
         evaluators: All options of every evaluator, by its id.
         on_id: Id of the other data that is measured on; empty where there is none.
         on_options: All of its options.
+        defaults: Of all of these, by id: an option that came later under the same version has, where a record lacks
+            it, the value that leaves everything as it was.
     """
 
     data_id: str
@@ -158,12 +161,22 @@ class FixedOptions:
     evaluators: Mapping[str, Mapping[str, Any]]
     on_id: str = ""
     on_options: Mapping[str, Any] = field(default_factory=dict)
+    defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def options_by_id(self) -> Mapping[str, Mapping[str, Any]]:
         """All options of the data and of the evaluators, by id."""
         other = {self.on_id: self.on_options} if self.on_id else {}
         return {self.data_id: self.data_options, **other, **self.evaluators}
+
+    def complete(self, part: Part) -> Mapping[str, Any]:
+        """Return the options of a part of a record, with the defaults of those that came later."""
+        return self.complete_options(part.id, part.options)
+
+    def complete_options(self, id_: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the same of what has an id."""
+        defaults = self.defaults.get(id_, {})
+        return options if options.keys() >= defaults.keys() else {**defaults, **options}
 
 
 @dataclass(frozen=True)
@@ -194,7 +207,7 @@ def find_difference(division: Division, fixed: FixedOptions, cell: Cell) -> str 
     data, options = fixed.data_id, fixed.data_options
     if cell.data.id != data:
         return f"it learned from {cell.data.id}, not from {data}"
-    if wrong := find_differing_option(options, cell.data.options, division.given_of("data")):
+    if wrong := find_differing_option(options, fixed.complete(cell.data), division.given_of("data")):
         return describe_setting(f"its data {data}", wrong, options, cell.data.options)
     if difference := find_other_data(division, fixed, cell):
         return difference
@@ -207,7 +220,7 @@ def find_difference(division: Division, fixed: FixedOptions, cell: Cell) -> str 
     for evaluator, wanted in fixed.evaluators.items():
         if evaluator not in cell.evaluators:
             return f"{evaluator} did not measure it"
-        if wrong := find_differing_option(wanted, cell.evaluators[evaluator]):
+        if wrong := find_differing_option(wanted, fixed.complete_options(evaluator, cell.evaluators[evaluator])):
             return describe_setting(evaluator, wrong, wanted, cell.evaluators[evaluator])
     return None
 
@@ -219,7 +232,7 @@ def find_other_data(division: Division, fixed: FixedOptions, cell: Cell) -> str 
         return "it was measured on other data" if on is not None else None
     if on is None or on.id != fixed.on_id:
         return f"it was measured on {on.id if on is not None else 'what it learned from'}, not on {fixed.on_id}"
-    wrong = find_differing_option(fixed.on_options, on.options, division.given_of("on"))
+    wrong = find_differing_option(fixed.on_options, fixed.complete(on), division.given_of("on"))
     return describe_setting(f"its data {on.id}", wrong, fixed.on_options, on.options) if wrong else None
 
 
@@ -279,18 +292,23 @@ def parse_suite_file(content: bytes) -> SuiteFile:
 
 def fix_options(registry: Registry, division: Division) -> FixedOptions:
     """Return ids and all options of what a division holds fixed."""
-    evaluators = {}
+    evaluators, defaults = dict[str, Any](), dict[str, Any]()
     for name in division.evaluators:
         evaluator = registry.find("evaluator", name)
         evaluators[evaluator.id] = as_plain(resolve_options(evaluator, division.options_of(name)))
-    data_id, data_options = fix_data(registry, division, "data", division.data)
-    if not division.on:
-        return FixedOptions(data_id, data_options, evaluators)
-    return FixedOptions(data_id, data_options, evaluators, *fix_data(registry, division, "on", division.on))
+        defaults[evaluator.id] = find_defaults(evaluator)
+    found = dict[str, tuple[str, Mapping[str, Any]]]()
+    for part, name in {"data": division.data, "on": division.on}.items():
+        if name:
+            data, placeholders = registry.find("data", name), dict.fromkeys(division.given_of(part), "given")
+            found[part] = (data.id, as_plain(resolve_options(data, placeholders | division.options_of(part))))
+            defaults[data.id] = find_defaults(data)
+    (data_id, data_options), (on_id, on_options) = found["data"], found.get("on", ("", {}))
+    return FixedOptions(data_id, data_options, evaluators, on_id, on_options, defaults)
 
 
-def fix_data(registry: Registry, division: Division, part: str, name: str) -> tuple[str, Mapping[str, Any]]:
-    """Return the id and all options of data, with a placeholder for what whoever runs the suite gives."""
-    data = registry.find("data", name)
-    placeholders = dict.fromkeys(division.given_of(part), "given")
-    return data.id, as_plain(resolve_options(data, placeholders | division.options_of(part)))
+def find_defaults(registered: Registered) -> Mapping[str, Any]:
+    """Return the defaults of all options that have one."""
+    options = {name: option.default for name, option in read_component_options(registered).items()}
+    found: Mapping[str, Any] = as_plain({name: value for name, value in options.items() if value is not REQUIRED})
+    return found

@@ -156,6 +156,18 @@ def test_a_record_under_other_terms_does_not_enter(
     assert reason in str(suite.explain_exclusion(suite.file.division[0], entered))
 
 
+def test_a_record_from_before_an_option_enters_where_the_suite_leaves_that_as_it_was(
+    registry: Registry, entered: Record
+) -> None:
+    facts = entered.model_dump(mode="json")
+    for options in (facts["cell"]["evaluators"]["pretask/linear@1"], facts["cell"]["data"]["options"]):
+        assert options.pop("val_fraction", options.pop("image_size", None)) is not None
+    earlier = build_record(facts)
+    assert suite_of(registry).explain_exclusion(suite_of(registry).file.division[0], earlier) is None
+    other = suite_of(registry, settings={"linear.val_fraction": 0.2})
+    assert "no val_fraction" in str(other.explain_exclusion(other.file.division[0], earlier))
+
+
 def test_a_record_measured_on_other_data_does_not_enter(registry: Registry, entered: Record) -> None:
     facts = entered.model_dump(mode="json")
     facts["cell"]["evaluated_on"] = facts["cell"]["data"]
