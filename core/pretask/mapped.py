@@ -44,20 +44,24 @@ def take_rows(data: Shaped[Tensor, "N ..."], index: Int[Tensor, " B"]) -> Shaped
     return data.index_select(0, index)  # copies row by row, where an index would copy byte by byte
 
 
-def ask_for_rows(data: Shaped[Tensor, "N ..."], index: Int[Tensor, "..."], parts: int = 1) -> None:
+def ask_for_rows(
+    data: Shaped[Tensor, "N ..."], index: Int[Tensor, " B"], positions: Int[Tensor, "B V"] | None = None
+) -> None:
     """Ask the system for the pages of some rows, where these lie in a large file.
 
     Args:
         data: Rows.
-        index: Numbers of the rows; of parts of rows where a row has several, all of one size.
-        parts: Of a row, such as the frames of a clip.
+        index: Numbers of the rows.
+        positions: Of each row the numbers of the parts that are wanted, such as frames of a clip; all where None.
     """
     if not _large or type(data) is not Tensor or not data.is_contiguous() or not len(data):
         return
-    first, size = data.data_ptr(), data[0].nbytes // parts
+    first, size, wanted = data.data_ptr(), data[0].nbytes, index
+    if positions is not None:
+        size, wanted = size // data.shape[1], index[:, None] * data.shape[1] + positions
     for address, pages in list(_large.items()):
         if address <= first < address + len(pages):
-            for row in index.flatten().tolist():
-                begin = first - address + row * size
+            for number in wanted.flatten().tolist():
+                begin = first - address + number * size
                 page = begin - begin % mmap.PAGESIZE
                 pages.madvise(WILL_NEED, page, begin + size - page)

@@ -74,8 +74,7 @@ class UnreadClips(Batch):
 
     def take_frames(self, positions: Int[Tensor, "B V"]) -> Shaped[Tensor, "B V C H W"]:
         """Return the frames at the given positions in time."""
-        length = self.source.shape[1]
-        ask_for_rows(self.source, self.index[:, None] * length + positions, parts=length)
+        ask_for_rows(self.source, self.index, positions)
         source = as_long_words(self.source)
         return self.mirror_rows(source[self.index[:, None], positions].view(self.source.dtype))
 

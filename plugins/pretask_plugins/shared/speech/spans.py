@@ -120,9 +120,10 @@ def write_frames(
 ) -> Float[Tensor, "B T M"]:
     """Return what `replace_frames` does, on a CPU, of the row of all frames that may replace each."""
     frames, shown = mel.flatten(0, 1), mel.clone(memory_format=torch.contiguous_format)
-    hidden, rows = ~visible, shown.view_as(frames).numpy()  # by numpy, which finds and copies few rows faster
-    rows[np.flatnonzero(hidden & erased)] = 0
-    others = np.flatnonzero(hidden & ~erased)
+    rows = shown.view_as(frames).numpy()  # by numpy, which finds and copies few rows faster
+    hidden, zero = ~visible.numpy(), erased.numpy()
+    rows[np.flatnonzero(hidden & zero)] = 0
+    others = np.flatnonzero(hidden & ~zero)
     rows[others] = frames.numpy()[row.flatten().numpy()[others]]
     return shown
 
