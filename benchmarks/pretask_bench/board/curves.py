@@ -4,7 +4,7 @@ many labels a probe was given. A line for each combination of the other choices,
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -23,6 +23,7 @@ from pretask_bench.board.drawing import (
     round_steps,
 )
 from pretask_bench.board.entries import shorten
+from pretask_bench.records.encoders import TRAINED
 from pretask_bench.records.ids import short_name
 from pretask_bench.records.record import Record
 from pretask_bench.results.ablation import Ablation, order_of
@@ -58,19 +59,24 @@ class Line:
     kind: str
 
 
-def draw_curves(ablation: Ablation, records: Sequence[Record]) -> list[tuple[str, Markup]]:
-    """Return a picture with its title for every choice with numbers for levels, and for a probe of several sizes."""
+def draw_curves(ablation: Ablation, means: Sequence[Mean], records: Sequence[Record]) -> list[Markup]:
+    """Return a picture for every choice with numbers for levels, and for a probe of several sizes.
+
+    Args:
+        ablation: What is drawn.
+        means: Its means.
+        records: Those that it is of, for other sizes.
+    """
     pictures = []
-    for title, lines in (*lines_by_option(ablation, records), *lines_by_size(ablation, records)):
+    for title, lines in (*lines_by_option(ablation, means), *lines_by_size(ablation, records)):
         long = [line for line in lines if len(line.points) >= MIN_POINTS]
         if long and len(long) <= MAX_LINES:
-            pictures.append((title, curves_picture(title, long, ablation.metric)))
+            pictures.append(curves_picture(title, long, ablation.metric))
     return pictures
 
 
-def lines_by_option(ablation: Ablation, records: Sequence[Record]) -> Iterator[tuple[str, list[Line]]]:
+def lines_by_option(ablation: Ablation, means: Sequence[Mean]) -> Iterator[tuple[str, list[Line]]]:
     """Yield the lines of every factor whose levels are numbers, with the title of their picture."""
-    means = collect_means(records, ablation)
     for factor, levels in ablation.factors.items():
         if all(math.isfinite(order_of(level)[0]) for level in levels):
             by_rest: dict[str, list[tuple[float, Mean]]] = {}
@@ -85,7 +91,7 @@ def lines_by_size(ablation: Ablation, records: Sequence[Record]) -> Iterator[tup
     """Yield the lines of a number that was measured at several sizes, such as labels of a class, with their title."""
     if (sized := SIZED.fullmatch(ablation.metric_name)) is None:
         return
-    rows = (record.find_result(ablation.evaluator, "trained") for record in records)
+    rows = (record.find_result(ablation.evaluator, TRAINED) for record in records)
     names = {name for row in rows if row is not None for name in row.metrics}
     sizes = {name: float(found[1]) for name in names if (found := SIZED.fullmatch(name)) and found[2] == sized[2]}
     by_name: dict[str, list[tuple[float, Mean]]] = {}
@@ -95,19 +101,15 @@ def lines_by_size(ablation: Ablation, records: Sequence[Record]) -> Iterator[tup
     yield f"{short_name(ablation.evaluator)} {sized[2]} by size", make_lines(by_name)
 
 
-def make_lines(means: dict[str, list[tuple[float, Mean]]]) -> list[Line]:
+def make_lines(means: Mapping[str, Sequence[tuple[float, Mean]]]) -> list[Line]:
     """Return a line for each combination, and those of random weights, equal ones once."""
-    lines = [
-        Line(name, [(level, mean.trained) for level, mean in sorted(found, key=lambda pair: pair[0])], "trained")
-        for name, found in means.items()
-    ]
-    random: dict[tuple[Point, ...], Line] = {}
-    for found in means.values():
-        points = tuple(
-            (level, mean.random) for level, mean in sorted(found, key=lambda pair: pair[0]) if mean.random is not None
-        )
+    trained, random = list[Line](), dict[tuple[Point, ...], Line]()
+    for name, found in means.items():
+        ordered = sorted(found, key=lambda pair: pair[0])
+        trained.append(Line(name, [(level, mean.trained) for level, mean in ordered], "trained"))
+        points = tuple((level, mean.random) for level, mean in ordered if mean.random is not None)
         random.setdefault(points, Line(RANDOM_WEIGHTS, points, "random"))
-    return [*random.values(), *lines]
+    return [*random.values(), *trained]
 
 
 def curves_picture(title: str, lines: Sequence[Line], metric: Metric) -> Markup:

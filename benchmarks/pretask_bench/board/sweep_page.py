@@ -19,7 +19,7 @@ from pretask_bench.records.record import Record
 from pretask_bench.results.ablation import Ablation, analyze
 from pretask_bench.results.ablation_tables import describe, effects_table, measure_title
 from pretask_bench.results.groups import SEEDLESS
-from pretask_bench.results.means import COLUMNS, collect_means, mean_cells, means_table
+from pretask_bench.results.means import COLUMNS, Mean, collect_means, mean_cells, means_table
 from pretask_bench.results.query import format_table
 from pretask_bench.sweeps.grid import read_grid
 from pretask_bench.sweeps.ledger import Ledger
@@ -44,8 +44,10 @@ def write_sweep_page(grid: Path, records: Mapping[str, Record], out: Path, regis
     own = [record for _, record in sorted(records.items()) if find_key(record) in keys]
     complete = {find_key(record) for record in own if record.status == "complete"}
     ablations = analyze(own)
-    tables = {"effects": effects_table(ablations, whole=True), "means": means_table(own, ablations)}
-    files = {"index.html": render_sweep(grid.stem, ablations, own, len(complete), len(keys))}
+    means = [collect_means(own, ablation) for ablation in ablations]
+    tables = {"effects": effects_table(ablations, whole=True), "means": means_table(ablations, means)}
+    sections = make_sections(ablations, means, own)
+    files = {"index.html": render_sweep(grid.stem, sections, len(complete), len(keys))}
     files |= {f"{name}.{form}": f"{format_table(form, tables[name])}\n" for name in tables for form in TABLES}
     return [write_text(out / name, text) for name, text in files.items()]
 
@@ -65,7 +67,23 @@ def find_key(record: Record) -> tuple[str, int]:
     return key_of_fields(fields), record.cell.seed
 
 
-def render_sweep(name: str, ablations: Sequence[Ablation], own: Sequence[Record], records: int, cells: int) -> str:
+def make_sections(
+    ablations: Sequence[Ablation], means: Sequence[Sequence[Mean]], own: Sequence[Record]
+) -> list[dict[str, Any]]:
+    """Return what the page shows of each measure that something can be compared by."""
+    return [
+        {
+            "title": measure_title(ablation),
+            "line": line.partition(": ")[2],
+            "pictures": [*draw_curves(ablation, found, own), *(panel for _, panel in draw_panels(ablation))],
+            "means": [mean_cells(ablation, mean)[1:] for mean in found],
+        }
+        for ablation, found, line in zip(ablations, means, describe(ablations), strict=True)
+        if ablation.main
+    ]
+
+
+def render_sweep(name: str, sections: Sequence[Mapping[str, Any]], records: int, cells: int) -> str:
     """Return the text of the page."""
     environment = Environment(
         loader=PackageLoader("pretask_bench", "board"),
@@ -75,17 +93,6 @@ def render_sweep(name: str, ablations: Sequence[Ablation], own: Sequence[Record]
         lstrip_blocks=True,
     )
     rules = read_own_text("board.css")
-    sections = [
-        {
-            "title": measure_title(ablation),
-            "line": line.partition(": ")[2],
-            "curves": draw_curves(ablation, own),
-            "panels": draw_panels(ablation),
-            "means": [mean_cells(ablation, mean)[1:] for mean in collect_means(own, ablation)],
-        }
-        for ablation, line in zip(ablations, describe(ablations), strict=True)
-        if ablation.main
-    ]
     return environment.get_template("sweep.html").render(
         name=name,
         records=records,

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pretask_bench.records.encoders import RANDOM, TRAINED
+from pretask_bench.records.ids import short_name
 from pretask_bench.records.record import Record
-from pretask_bench.results.ablation import Ablation, order_of, read_levels
+from pretask_bench.results.ablation import Ablation, format_level, order_of, read_levels
 from pretask_bench.results.ablation_tables import TIMES, measure_title
 from pretask_bench.results.compare import finite_or_none
 from pretask_bench.results.query import Table
@@ -15,7 +16,7 @@ from pretask_bench.results.report import describe_data, format_difference, forma
 from pretask_bench.results.statistics import Estimate, mean_over_seeds, paired_difference
 
 COLUMNS = ("measure", "choices", "trained", "random weights", "difference", "95 % interval", "seeds")
-BySeed = Mapping[int, float]
+DATA = "data"  # the name of the level that is the data
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Mean:
     """A number of one combination over seeds.
 
     Args:
-        levels: By factor, of those that tell it from the other combinations.
+        levels: By factor, data and options of the evaluator, of those that tell it from the other combinations.
         data: What was learned from and measured on.
         trained: The number of the trained encoder.
         random: That of the same network with random weights; None where none was measured.
@@ -46,25 +47,33 @@ def collect_means(records: Iterable[Record], ablation: Ablation, metric: str = "
 
     Args:
         records: All that may have the number.
-        ablation: Whose evaluator and factors count.
+        ablation: Whose evaluator and factors count; other data and other options of the evaluator are other
+            combinations.
         metric: The number; that of the analysis where none is named.
     """
-    name, found = metric or ablation.metric_name, dict[tuple[Any, ...], dict[str, dict[int, float]]]()
+    name, found = metric or ablation.metric_name, dict[tuple[tuple[str, str], ...], list[Record]]()
     for record in records:
-        values = {encoder: read_value(record, ablation.evaluator, encoder, name) for encoder in (TRAINED, RANDOM)}
-        if record.status == "complete" and values[TRAINED] is not None:
-            every = read_levels(record.cell)
-            levels = tuple((factor, every[factor]) for factor in ablation.factors if factor in every)
-            of_cell = found.setdefault((levels, name_data(record)), {TRAINED: {}, RANDOM: {}})
-            for encoder, value in values.items():
-                if value is not None:
-                    of_cell[encoder][record.cell.seed] = value
-    ordered = sorted(found.items(), key=lambda item: ([order_of(level) for _, level in item[0][0]], item[0][1]))
-    telling = find_telling([dict(levels) for (levels, _), _ in ordered], [*ablation.factors])
+        if record.status == "complete" and read_value(record, ablation.evaluator, TRAINED, name) is not None:
+            found.setdefault(tuple(list_levels(record, ablation).items()), []).append(record)
+    combinations = {levels: dict(levels) for levels in found}
+    telling = find_telling([*combinations.values()], [*dict.fromkeys(name for levels in found for name, _ in levels)])
     return [
-        make_mean({factor: level for factor, level in levels if factor in telling}, data, of_cell)
-        for (levels, data), of_cell in ordered
+        make_mean({name: level for name, level in levels if name in telling}, found[levels], ablation.evaluator, name)
+        for levels in sorted(found, key=lambda levels: [order_of(level) for _, level in levels])
     ]
+
+
+def list_levels(record: Record, ablation: Ablation) -> dict[str, str]:
+    """Return the levels of a record's factors, then its data, and the options of these and of the evaluator."""
+    cell, every = record.cell, read_levels(record.cell)
+    levels = {factor: every[factor] for factor in ablation.factors if factor in every} | {DATA: name_data(record)}
+    owners = {DATA: cell.data.options, "on": cell.evaluated_on.options if cell.evaluated_on is not None else {}}
+    owners[short_name(ablation.evaluator)] = cell.evaluators[ablation.evaluator]
+    return levels | {
+        f"{owner}.{option}": format_level(value)
+        for owner, options in owners.items()
+        for option, value in options.items()
+    }
 
 
 def find_telling(combinations: Sequence[Mapping[str, str]], factors: Sequence[str]) -> list[str]:
@@ -96,21 +105,30 @@ def name_data(record: Record) -> str:
     return describe_data(cell.data) + on
 
 
-def make_mean(levels: Mapping[str, str], data: str, values: Mapping[str, BySeed]) -> Mean:
-    """Return the mean of one combination."""
-    trained, random = values[TRAINED], values[RANDOM]
+def average_by_seed(records: Iterable[Record], evaluator: str, encoder: str, name: str) -> dict[int, float]:
+    """Return a number of an encoder by seed; of several records of one seed the mean."""
+    found: dict[int, list[float]] = {}
+    for record in records:
+        if (value := read_value(record, evaluator, encoder, name)) is not None:
+            found.setdefault(record.cell.seed, []).append(value)
+    return {seed: math.fsum(values) / len(values) for seed, values in found.items()}
+
+
+def make_mean(levels: Mapping[str, str], records: Sequence[Record], evaluator: str, name: str) -> Mean:
+    """Return the mean of the records of one combination."""
+    trained, random = (average_by_seed(records, evaluator, encoder, name) for encoder in (TRAINED, RANDOM))
     return Mean(
         levels,
-        data,
+        name_data(records[0]),
         mean_over_seeds([*trained.values()]),
         mean_over_seeds([*random.values()]) if random else None,
         paired_difference(trained, random) if trained.keys() & random.keys() else None,
     )
 
 
-def means_table(records: Sequence[Record], ablations: Sequence[Ablation]) -> Table:
-    """Return the table of all combinations."""
-    pairs = [(ablation, mean) for ablation in ablations for mean in collect_means(records, ablation)]
+def means_table(ablations: Sequence[Ablation], means: Sequence[Sequence[Mean]]) -> Table:
+    """Return the table of the combinations of each analysis."""
+    pairs = [(ablation, mean) for ablation, found in zip(ablations, means, strict=True) for mean in found]
     return Table(COLUMNS, [mean_cells(*pair) for pair in pairs], [mean_fields(*pair) for pair in pairs])
 
 

@@ -250,8 +250,23 @@ def test_means_are_over_seeds_and_gains_over_random_weights_paired(registry: Reg
         assert mean.trained == mean_over_seeds([*numbers.values()])
         assert mean.gain is not None
         assert mean.gain.value == pytest.approx(0.05)
-    (row,) = (row for row in means_table(records, [ablation]).cells if row[1] == means[0].name())
+    (row,) = (row for row in means_table([ablation], [means]).cells if row[1] == means[0].name())
     assert row[4] == "+5.0"
+
+
+def test_means_of_other_data_and_other_options_of_the_evaluator_stand_apart(registry: Registry, tmp_path: Path) -> None:
+    fixed = {"data": "shapes", "data.image_size": 16, "data.test_size": 8}
+    axes = {"recipe.lr": RATES, "data.size": [16, 24], "knn.k": [[5], [20]]}
+
+    def value(choices: Mapping[str, Any]) -> float:
+        return 0.2 + 0.1 * (choices["data.size"] == 24) + 0.01 * (choices["knn.k"] == [20])
+
+    records = make_records(registry, tmp_path, value, axes=axes, fixed=fixed)
+    (ablation,) = analyze(records)
+    means = collect_means(records, ablation)
+    assert len(means) == len(RATES) * 4
+    assert len({mean.name() for mean in means}) == len(means)
+    assert sorted({round(mean.trained.value, 2) for mean in means}) == [0.2, 0.21, 0.3, 0.31]
 
 
 def test_a_probe_of_several_sizes_is_drawn_as_a_line_of_each_combination(registry: Registry, tmp_path: Path) -> None:
@@ -263,8 +278,8 @@ def test_a_probe_of_several_sizes_is_drawn_as_a_line_of_each_combination(registr
     fixed = {"evaluate": "few-label"}
     records = [*map(grow, make_records(registry, tmp_path, noise, fixed=fixed, axes={"objective.latent_dim": LATENT}))]
     (ablation,) = analyze(records)
-    ((title, drawn),) = draw_curves(ablation, records)
-    assert title == "few-label accuracy by size"
+    (drawn,) = draw_curves(ablation, collect_means(records, ablation), records)
+    assert 'aria-label="few-label accuracy by size"' in drawn
     said = [node.firstChild.nodeValue for node in xml.dom.minidom.parseString(drawn).getElementsByTagName("title")]
     assert said == [f"{latent}, {size}: {10 + size:.1f} %" for latent in LATENT for size in (1, 5, 20)]
 
