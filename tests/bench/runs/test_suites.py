@@ -46,7 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def entered(registry: Registry, folder: Path) -> Record:
     suite = suite_of(registry)
-    context = RunContext(folder, torch.device("cpu"), references=suite.file.baselines, say=lambda line: None)
+    context = RunContext(folder, torch.device("cpu"), say=lambda line: None)
     (outcome,) = run_all(registry, plan_suite(registry, suite, tasks=["vae"]), context)
     assert outcome.record is not None, outcome
     return outcome.record
@@ -177,7 +177,7 @@ def test_a_record_measured_on_other_data_does_not_enter(registry: Registry, ente
 
 def test_running_a_suite_again_computes_nothing(registry: Registry, folder: Path, entered: Record) -> None:
     said: list[str] = []
-    context = RunContext(folder, torch.device("cpu"), references=suite_of(registry).file.baselines, say=said.append)
+    context = RunContext(folder, torch.device("cpu"), say=said.append)
     (outcome,) = run_all(registry, plan_suite(registry, suite_of(registry), tasks=["vae"]), context)
     assert outcome.record == entered
     assert any("already recorded" in line for line in said)
@@ -201,7 +201,7 @@ def test_a_refused_and_a_failing_entry_hide_no_other(registry: Registry, folder:
     suite = suite_of(registry, tasks={"vae": {"model.hidden": [8]}, "exemplar": {"split.patch": 99}})
     planned = plan_suite(registry, suite, tasks=["causal-lm", "exemplar", "vae"])
     assert [entry.task.name for entry in planned] == ["causal-lm", "exemplar", "vae"]
-    context = RunContext(folder, torch.device("cpu"), references=suite.file.baselines, say=lambda line: None)
+    context = RunContext(folder, torch.device("cpu"), say=lambda line: None)
     refused, too_large, done = run_all(registry, planned, context)
     assert "text" in refused.refused
     assert too_large.record is None
