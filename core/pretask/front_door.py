@@ -99,6 +99,7 @@ def run(
     threads: int | None = None,
     fit_with: "str | PathLike[str] | None" = None,
     init: "str | PathLike[str] | None" = None,
+    hold_out: float = 0.0,
     reference: "str | PathLike[str] | Iterable[str | PathLike[str]]" = (),
     plugin: "str | PathLike[str] | Iterable[str | PathLike[str]]" = (),
     checkpoint_seconds: float = 60.0,
@@ -131,6 +132,8 @@ def run(
         threads: Of the processor; all if left out.
         fit_with: A run with whose encoder the split is fitted.
         init: A run, a file of safetensors or `timm`, with whose weights the model begins.
+        hold_out: Share of the training part to measure on in the place of the test part, which is not read: to choose
+            settings by, 0.1.
         reference: Encoders to measure as well: runs with their own model, or weights as of `init`.
         plugin: Python files that declare components.
         checkpoint_seconds: Between two checkpoints.
@@ -156,7 +159,7 @@ def run(
         {"data": data, "split": split, "objective": objective, "model": model, "on": on},
         {**options, **({} if root is None else {"data.root": root})},
         plugin=plugin,
-        planned={"preset": preset, "samples": samples, "fit_with": fit_with, "init": init},
+        planned={"preset": preset, "samples": samples, "fit_with": fit_with, "init": init, "hold_out": hold_out},
         seed=seed,
         out=out,
         evaluate=evaluate,

@@ -164,4 +164,6 @@ class Remembered:
 
 def source_of(data: Data) -> Data:
     """Return the data set itself, where its parts are only remembered: the one that can `decode`."""
-    return data.source if isinstance(data, Remembered) else data
+    while isinstance(data, Remembered):
+        data = data.source
+    return data

@@ -11,7 +11,7 @@ from typing import Any
 
 import pretask
 import torch
-from pretask import PretaskError, SharesTokenizer, Task
+from pretask import PretaskError, SharesTokenizer, Task, source_of
 from pretask.checkpoint import tensors_as_bytes
 from pretask.composition import encode_whole
 from pretask.encoder import LAYER
@@ -151,7 +151,7 @@ def describe_part(plan: Plan, part: str) -> Part:
 
 def find_tokenizer(plan: Plan) -> str | None:
     """Return the tokenizer of a plan's data as JSON; None where it has none or does not say."""
-    data = plan.build("data")
+    data = source_of(plan.build("data"))
     return data.tokenizer_json if isinstance(data, SharesTokenizer) else None
 
 

@@ -79,6 +79,14 @@ Running the same command again goes on where it stopped, and shows what is alrea
     help="Measure this encoder too: of a run, or the model with weights as of --init; several times for several.",
 )
 @click.option(
+    "--hold-out",
+    type=float,
+    default=0.0,
+    metavar="SHARE",
+    help="Measure on this share of the training part, which learning does without, and leave the test part unread: "
+    "to choose settings by, 0.1.",
+)
+@click.option(
     "--samples", type=int, help="Budget: samples seen; 0 measures what --init names. Short for --set recipe.samples=…"
 )
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Of weights, order and draws.")
@@ -131,6 +139,7 @@ def command(
     fit_with: Path | None,
     init: str | None,
     references: tuple[str, ...],
+    hold_out: float,
     samples: int | None,
     seed: int,
     seeds: int,
@@ -166,6 +175,7 @@ def command(
         preset=preset,
         fit_with=fit_with,
         init=init,
+        hold_out=hold_out,
         on=on,
     )
     from pretask_bench.records.attribution import attribute

@@ -54,9 +54,10 @@ class Cell(ExtendedModel):
         fitted_with: Hash of the trained weights of the run with whose encoder it was, as that run's record has it.
         begun_with: Hash of the weights that the model began with: of a run as its record has it, else of themselves.
         modality: Of the data, so that records can be sorted without their plugins.
+        hold_out: Share of the training part that was measured on in the place of the test part, where it was.
     """
 
-    later: ClassVar[frozenset[str]] = frozenset({"fitted_with", "begun_with"})
+    later: ClassVar[frozenset[str]] = frozenset({"fitted_with", "begun_with", "hold_out"})
 
     task: Id | None = None
     split: Part
@@ -72,6 +73,7 @@ class Cell(ExtendedModel):
     modality: Name | None = None
     fitted_with: Hash | None = None
     begun_with: Hash | None = None
+    hold_out: Annotated[float, Field(gt=0, lt=1)] | None = None
 
 
 def cell_key(cell: Cell, without: Collection[str] = ()) -> str:

@@ -44,6 +44,7 @@ class Plan:
         seed: Seed of weights, order and draws.
         fit_with: A run with whose encoder the split is fitted; None where it does without.
         init: What the model begins with instead of random weights: a run, a file or timm.
+        hold_out: Share of the training part that stands in the place of the test part; 0 for none.
     """
 
     name: str
@@ -55,14 +56,20 @@ class Plan:
     seed: int = 0
     fit_with: Path | None = None
     init: str | None = None
+    hold_out: float = 0.0
 
     def options_of(self, part: str) -> Mapping[str, Any]:
         """Return the options of one part or evaluator, as they were given."""
         return self.settings.get(part, {})
 
     def build(self, part: str) -> Any:
-        """Build one part with its options."""
-        return build(self.parts[part], self.options_of(part))
+        """Build one part with its options; of data what is left of its training part, where some of it is held out."""
+        built = build(self.parts[part], self.options_of(part))
+        if not self.hold_out or KINDS[part] != "data":
+            return built
+        from pretask.hold_out import HoldOut  # imports torch
+
+        return HoldOut(built, self.hold_out)
 
 
 def trains_the_same(plan: Plan, other: Plan) -> bool:
@@ -121,6 +128,7 @@ def make_plan(
     seed: int = 0,
     fit_with: Path | None = None,
     init: str | None = None,
+    hold_out: float = 0.0,
 ) -> Plan:
     """Settle what a run is made of.
 
@@ -134,6 +142,7 @@ def make_plan(
         seed: Seed of weights, order and draws.
         fit_with: A run with whose encoder the split is fitted.
         init: A run, a file or timm, with whose weights the model begins.
+        hold_out: Share of the training part to measure on in the place of the test part; 0 for none.
 
     Raises:
         Unknown: A name or option does not exist, or a part is missing.
@@ -152,7 +161,8 @@ def make_plan(
     check_prefixes(plan_settings, [*found_parts, RECIPE, *(evaluator.name for evaluator in found_evaluators)])
     recipe = Recipe(**fill_options("the recipe", RECIPE, OPTIONS_OF_RECIPE, plan_settings.options.get(RECIPE, {})))
     name = found_task.name if found_task is not None else "-".join(found_parts[part].name for part in PARTS[1:])
-    return Plan(name, found_task, found_parts, found_evaluators, plan_settings.options, recipe, seed, fit_with, init)
+    options, places = plan_settings.options, (fit_with, init)
+    return Plan(name, found_task, found_parts, found_evaluators, options, recipe, seed, *places, hold_out)
 
 
 def add_task_settings(plan_settings: PlanSettings, task: Registered, preset: str | None) -> None:

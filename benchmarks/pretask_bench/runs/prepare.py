@@ -202,6 +202,7 @@ def make_cell(
             "begun_with": begun_with,
             "evaluators": evaluator_fields(plan),
             "modality": data("train").observed.modality,
+            "hold_out": plan.hold_out or None,
         }
     )
 

@@ -177,6 +177,7 @@ def plan_from_cell(registry: Registry, cell: Cell, settings: Mapping[str, Any]) 
         settings={**options, **check_paths(paths, settings)},
         evaluators=[*cell.evaluators],
         seed=cell.seed,
+        hold_out=cell.hold_out or 0.0,
     )
 
 

@@ -32,6 +32,7 @@ def make_plans(
     preset: str | None,
     fit_with: PathLike[str] | str | None,
     init: PathLike[str] | str | None = None,
+    hold_out: float = 0.0,
     on: Sequence[str] = (),
 ) -> list[Plan]:
     """Return the plan of every seed and transfer set.
@@ -47,6 +48,7 @@ def make_plans(
         preset: One of the task's presets.
         fit_with: A run with whose encoder the split is fitted.
         init: A run, a file or timm, with whose weights the model begins.
+        hold_out: Share of the training part to measure on in the place of the test part; 0 for none.
         on: Names of other data to measure on, each for itself; none for what is learned from.
 
     Raises:
@@ -66,6 +68,7 @@ def make_plans(
             seed=seed,
             fit_with=None if fit_with is None else Path(fit_with),
             init=None if init is None else str(init),
+            hold_out=hold_out,
         )
         for seed in seeds
         for parts_of_set, options_of_set in transfers

@@ -211,6 +211,8 @@ def find_difference(division: Division, fixed: FixedOptions, cell: Cell) -> str 
         return describe_setting(f"its data {data}", wrong, options, cell.data.options)
     if difference := find_other_data(division, fixed, cell):
         return difference
+    if cell.hold_out is not None:
+        return f"it was measured on {cell.hold_out:g} of its training part, held out, and not on the test part"
     if cell.fitted_with is not None:
         return "its split was fitted with an encoder of another run, whose samples are not counted"
     if cell.begun_with is not None:

@@ -2,9 +2,9 @@
 
 `fixed` holds what all cells have, `axes` lists of which every member is combined with every other, `zip` lists that
 move together, `drop` combinations that are left out, each with its reason. A choice is a part (`split`, `objective`,
-`model`, `data`, `on`), `task`, `preset`, `evaluate`, `fit_with`, `init`, or an option such as `split.patch`. Names of
-components may be patterns over ids, such as `pretask/*`. A file of several `[[grid]]` is the union of them; what stands
-above them is part of each.
+`model`, `data`, `on`), `task`, `preset`, `evaluate`, `fit_with`, `init`, `hold_out`, or an option such as
+`split.patch`. Names of components may be patterns over ids, such as `pretask/*`. A file of several `[[grid]]` is the
+union of them; what stands above them is part of each.
 """
 
 import tomllib
@@ -29,8 +29,9 @@ MAX_COMBINATIONS = 1_000_000  # of one file: more is a mistyped list
 MAX_SEED = (1 << 53) - 1  # what a record holds exactly
 TASK, PRESET, EVALUATE, SEED = "task", "preset", "evaluate", "seed"
 PLACES = ("fit_with", "init")  # choices that name other runs
+HOLD_OUT = "hold_out"  # how much of the training part takes the place of the test part
 KIND_OF_CHOICE = {**KINDS, TASK: "task", EVALUATE: "evaluator"}
-KNOWN_CHOICES = (TASK, PRESET, *KINDS, EVALUATE, *PLACES)
+KNOWN_CHOICES = (TASK, PRESET, *KINDS, EVALUATE, *PLACES, HOLD_OUT)
 PATTERN_CHARACTERS = frozenset("*?[")
 
 Values = Annotated[tuple[Any, ...], Field(min_length=1)]

@@ -150,6 +150,7 @@ class Describer:
             "begun_with": self.once(("init", plan.init), lambda: find_begun_with(plan.init)),
             "evaluators": self.evaluators(plan),
             "modality": data["modality"],
+            "hold_out": plan.hold_out or None,
         }
 
     def part(self, plan: Plan, part: str) -> dict[str, Any]:
@@ -166,7 +167,7 @@ class Describer:
 
     def data(self, plan: Plan, part: str) -> dict[str, Any]:
         """Return the fields and the modality of a data set, which is read for its fingerprints."""
-        what = ("data", plan.parts[part].id, repr(plan.options_of(part)))
+        what = ("data", plan.parts[part].id, repr(plan.options_of(part)), plan.hold_out)
 
         def read() -> dict[str, Any]:
             if not self.reads:

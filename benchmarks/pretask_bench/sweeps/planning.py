@@ -13,7 +13,7 @@ from pretask_bench.records.ids import short_name
 from pretask_bench.records.store import read
 from pretask_bench.runs.plan import KINDS, Plan, PlanSettings, make_plan
 from pretask_bench.runs.reference_encoders import required_references
-from pretask_bench.sweeps.grid import EVALUATE, PLACES, PRESET, SEED, TASK, Choices, Combination, GridFile, expand
+from pretask_bench.sweeps.grid import EVALUATE, HOLD_OUT, PRESET, SEED, TASK, Choices, Combination, GridFile, expand
 from pretask_bench.sweeps.keys import DescribedCell, Describer, find_once
 from pretask_bench.sweeps.ledger import Ledger
 from pretask_bench.sweeps.past import PastRecords, Recorded, find_recorded
@@ -86,7 +86,7 @@ def plan_arguments(choices: Choices, evaluators: Collection[str] = ()) -> dict[s
     >>> plan_arguments(cell, {"knn", "ridge"})["settings"]
     {'recipe.lr': 0.1}
     """
-    places = {"fit_with": Path, "init": str}
+    further = {"fit_with": Path, "init": str, HOLD_OUT: float}
     others = {*evaluators} - {*map(short_name, list_evaluators(choices))}
     settings = {name: value for name, value in choices.items() if "." in name and name.partition(".")[0] not in others}
     return {
@@ -96,7 +96,7 @@ def plan_arguments(choices: Choices, evaluators: Collection[str] = ()) -> dict[s
         "settings": settings,
         "evaluators": list_evaluators(choices),
         "seed": choices[SEED],
-        **{name: places[name](choices[name]) for name in PLACES if choices.get(name)},
+        **{name: kind(choices[name]) for name, kind in further.items() if choices.get(name)},
     }
 
 

@@ -170,6 +170,7 @@ def test_every_field_of_the_cell_changes_its_key_unless_left_out(facts: Facts, f
         "artifact": "e" * 32,
         "fitted_with": "e" * 64,
         "begun_with": "e" * 64,
+        "hold_out": 0.1,
         "recipe": {"lr": 0.2},
         "evaluators": {"pretask/knn@1": {}},
     }

@@ -42,6 +42,7 @@ def test_the_keys_of_stages_are_the_golden_ones(cell: dict[str, Any]) -> None:
         ({"seed": 1}, 3),
         ({"recipe": {"lr": 0.2}}, 3),
         ({"fitted_with": "e" * 64}, 3),
+        ({"hold_out": 0.1}, 3),
         ({"evaluated_on": {"id": "a/b@1", "options": {}, "fingerprints": {"train": "f" * 32}}}, 2),
         ({"evaluators": {"pretask/knn@1": {}}}, 1),
     ],
