@@ -75,6 +75,11 @@ def ranking_json(ranking: Ranking) -> Json:
         "samples": division.samples,
         **({"budgets": dict(division.budgets)} if division.budgets else {}),
         "baselines": list(ranking.competition.baselines),
+        **(
+            {"shown": list(ranking.competition.shown)}
+            if ranking.competition.shown != ranking.competition.baselines
+            else {}
+        ),
         "headline": division.headline.title,
         "fault": ranking.unranked_reason,
         "scales": [scale_json(scale) for scale in ranking.scales],
@@ -208,7 +213,7 @@ def markdown_text(board: Json) -> str:
         "",
     ]
     for ranking in board["tables"]:
-        lines += markdown_table(ranking, shown_encoders(ranking["baselines"]))
+        lines += markdown_table(ranking, shown_encoders(ranking.get("shown", ranking["baselines"])))
     lines += markdown_notices(board)
     lines += [f"- {count} left out: {plain_text(reason)}" for reason, count in board["outside"].items()]
     return "\n".join(lines).rstrip() + "\n"

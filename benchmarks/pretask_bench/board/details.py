@@ -45,7 +45,7 @@ def describe_entry(
         "probed": draw_probed(entry),
         "cited": "" if registry is None else write_bibtex(cite_cells(registry, [first.cell])),
         "numbers": result_tables(entry),
-        "encoders": [column_label(encoder) for encoder in shown_encoders(ranking.competition.baselines)],
+        "encoders": [column_label(encoder) for encoder in shown_encoders(ranking.competition.shown)],
         "measures": [measure.title for measure in ranking.competition.division.measures],
         "seeds": seed_table(ranking.competition, entry),
         "more_seeds": max(0, len(entry.records) - MAX_DETAIL_SEEDS),
@@ -130,7 +130,7 @@ def seed_numbers(competition: Competition, record: Record) -> list[str]:
     return [
         seed_number(competition, record, measure, encoder)
         for measure in competition.division.measures
-        for encoder in shown_encoders(competition.baselines)
+        for encoder in shown_encoders(competition.shown)
     ]
 
 

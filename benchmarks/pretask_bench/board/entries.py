@@ -111,6 +111,7 @@ class Competition:
         evaluators: Full id by the name that a measure uses.
         fingerprints: Content hashes of the train and test samples.
         baselines: Reference encoders that every complete entry has results of; others decide nothing.
+        shown: These, and others that some of the suite's tasks are measured beside.
         complete: Entries that are ranked.
         incomplete: Entries that lack something.
     """
@@ -119,6 +120,7 @@ class Competition:
     evaluators: Mapping[str, str]
     fingerprints: Mapping[str, str]
     baselines: tuple[str, ...]
+    shown: tuple[str, ...]
     complete: tuple[Entry, ...]
     incomplete: tuple[Entry, ...]
 
@@ -265,6 +267,7 @@ class RecordSorter:
             evaluators=evaluators,
             fingerprints=list_fingerprints(ordered[0].first),
             baselines=self.suite.baselines_of(division),
+            shown=self.suite.shown_of(division),
             complete=tuple(entry for entry in ordered if not entry.missing),
             incomplete=tuple(entry for entry in ordered if entry.missing),
         )
@@ -279,7 +282,8 @@ class RecordSorter:
         if not counting:
             return None
         complete = [name for name in counting if not gaps[name]]
-        has_enough_seeds = len(complete) >= self.suite.file.seeds
+        seeds = self.suite.seeds_of(division)
+        has_enough_seeds = len(complete) >= seeds
         if has_enough_seeds:
             chosen = complete
             only = records[complete[0]] if len(complete) == 1 else None
@@ -287,7 +291,7 @@ class RecordSorter:
         else:
             chosen = counting
             gaps_of_all = [gap for name in counting for gap in gaps[name]]
-            missing = (gaps_of_all or [f"{len(complete)} of {self.suite.file.seeds} seeds"]) + disputed_seeds
+            missing = (gaps_of_all or [f"{len(complete)} of {seeds} seeds"]) + disputed_seeds
         confirming = tuple(
             name for verdict in verdicts.values() if not verdict.conflicts for name in verdict.confirming
         )

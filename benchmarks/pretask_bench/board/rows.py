@@ -196,7 +196,7 @@ def entry_cells(competition: Competition, entry: Entry) -> tuple[NumberCell, ...
 
 def measure_cells(competition: Competition, entry: Entry, measure: Measure) -> list[NumberCell]:
     """Return every number of one measure, by encoder."""
-    encoders = shown_encoders(competition.baselines)
+    encoders = shown_encoders(competition.shown)
     estimates = {encoder: estimate_measure(competition, entry, measure, encoder) for encoder in encoders}
     metric = competition.metric(measure)
     worse = is_worse_than_random(estimates[TRAINED], estimates.get(RANDOM), metric)

@@ -190,7 +190,7 @@ def section_fields(
         "fixed": [(name, canonical_text(dict(options))) for name, options in fixed.options_by_id.items()],
         "heads": column_heads(ranking),
         "measures": division.measures,
-        "encoders": [column_label(encoder) for encoder in shown_encoders(ranking.competition.baselines)],
+        "encoders": [column_label(encoder) for encoder in shown_encoders(ranking.competition.shown)],
         "fault": unranked_text(ranking.unranked_reason),
         "rows": ranked_rows(ranking, choices, anchors),
         "unranked": unranked_rows(ranking, choices, anchors),

@@ -95,7 +95,7 @@ def plan_suite(
         plan_task(registry, suite, division, task, seed, given_to(division, given or {}))
         for division, task in pairs
         if is_for_division(registry, task, division) or (named_tasks and task.id not in with_division)
-        for seed in range(suite.file.seeds if seeds is None else seeds)
+        for seed in range(suite.seeds_of(division) if seeds is None else seeds)
     ]
 
 
@@ -154,6 +154,7 @@ def plan_task(
     task_settings = {**suite.file.tasks.get(task.name, {}), **division.tasks.get(task.name, {})}
     preset = task_settings.pop("preset", division.preset)
     evaluators = dict.fromkeys([*division.evaluators, *task_settings.pop("also", ())])
+    task_settings.pop("beside", None)
     fixed = fixed_settings(suite, division)
     arguments: dict[str, Any] = {
         "task": task.id,
@@ -173,7 +174,8 @@ def plan_task(
         plan = make_plan(registry, **arguments)
     except (Incompatible, Unknown) as error:
         return PlannedRun(division, task, seed, None, str(error))
-    return PlannedRun(division, task, seed, plan, arguments={**arguments, REFERENCES: suite.baselines_of(division)})
+    references = (*suite.baselines_of(division), *suite.beside(division, task.name))
+    return PlannedRun(division, task, seed, plan, arguments={**arguments, REFERENCES: references})
 
 
 def has_preset(task: Registered, name: str) -> bool:

@@ -68,13 +68,15 @@ class Division(SuiteModel):
         preset: The settings of a task that are taken, where it has them.
         settings: Options of data and evaluators, such as {"data.image_size": 32}.
         tasks: Further settings by task, such as {"relative-position": {"preset": "demo"}}, with evaluators that are run
-            for this task beside the others as `also`; other tasks enter as well.
+            for this task beside the others as `also`, and reference encoders that are measured for it beside the others
+            as `beside`: a supervised one that stands for all tasks with its network. Other tasks enter as well.
         run: Tasks that are run where nobody names others; all whose modality fits where it is empty.
         without: Tasks that are not run, although their modality fits; a record of one may still enter.
         measures: What is shown, first the headline measure, which ranks; their evaluators are run.
         also: Evaluators that are run and shown, and do not rank.
         baselines: Reference encoders whose rows an entry of this division needs, where not all of the suite's can be
             measured.
+        seeds: How many an entry of this division needs to be ranked, where it is not as many as the suite says.
         weight: In the mean over divisions that a table of systems ends with.
     """
 
@@ -93,6 +95,7 @@ class Division(SuiteModel):
     measures: Annotated[tuple[Measure, ...], Field(min_length=1)]
     also: tuple[str, ...] = ()
     baselines: tuple[ReferenceEncoder, ...] | None = None
+    seeds: Annotated[int, Field(ge=1)] | None = None
     weight: Annotated[float, Field(ge=0, le=1)] = 1.0
 
     @property
@@ -196,6 +199,21 @@ class Suite:
     def baselines_of(self, division: Division) -> tuple[ReferenceEncoder, ...]:
         """Return the reference encoders whose rows an entry of a division needs."""
         return self.file.baselines if division.baselines is None else division.baselines
+
+    def beside(self, division: Division, task: str) -> tuple[ReferenceEncoder, ...]:
+        """Return the reference encoders that are measured for one task of a division and needed of none."""
+        named = [*self.file.tasks.get(task, {}).get("beside", ()), *division.tasks.get(task, {}).get("beside", ())]
+        needed = self.baselines_of(division)
+        return tuple(name for name in REFERENCE_ENCODERS if name in named and name not in needed)
+
+    def shown_of(self, division: Division) -> tuple[ReferenceEncoder, ...]:
+        """Return the reference encoders that a table shows: those that are needed, and those of some tasks."""
+        further = {name for task in (*self.file.tasks, *division.tasks) for name in self.beside(division, task)}
+        return (*self.baselines_of(division), *(name for name in REFERENCE_ENCODERS if name in further))
+
+    def seeds_of(self, division: Division) -> int:
+        """Return how many seeds an entry of a division needs to be ranked."""
+        return self.file.seeds if division.seeds is None else division.seeds
 
     def explain_exclusion(self, division: Division, record: Record) -> str | None:
         """Return why a record is no entry of a division; None if it is one."""
