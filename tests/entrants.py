@@ -18,9 +18,12 @@ BASELINES = {"random-init": 0.3, "raw-input": 0.25, "supervised": 0.9}
 ITEMS = 100
 
 
-def suite(seeds: int = 1, *, measures: tuple[Mapping[str, Any], ...] = (LINEAR, KNN)) -> Suite:
-    """One division, on images."""
+def suite(
+    seeds: int = 1, *, measures: tuple[Mapping[str, Any], ...] = (LINEAR, KNN), changes: Mapping[str, Any] | None = None
+) -> Suite:
+    """One division, on images, with these changes."""
     division = {"name": "images", "modality": "image", "data": "shapes", "samples": 640, "measures": measures}
+    division |= changes or {}
     file = SuiteFile.model_validate({"summary": "Tiny.", "seeds": seeds, "division": [division]})
     evaluators = {name: EVALUATORS[name] for name in (f"pretask/{measure['evaluator']}@1" for measure in measures)}
     return Suite("acme/tiny@1", file, {"images": FixedOptions(*DATA, evaluators)})

@@ -89,8 +89,8 @@ def train_ours(
 
     def train(steps: int) -> None:
         first = run.progress.step
-        for batches in run.feed.iterate_batches(first, first + steps):
-            run.take_step(batches)
+        for micro_batches in run.iterate_steps(first, first + steps):
+            run.take_step(micro_batches)
             run.progress.step += 1
 
     return train

@@ -116,14 +116,14 @@ def measure_mode(
     """Time whole steps and steps on tensors that are ready, in turn."""
     run = network.build(device, dry=dry, **recipe)
     run.gradients.is_decided = True
-    batches = run.feed.iterate_batches(0, 1 << 30)
+    steps = run.iterate_steps(0, 1 << 30)
     ready = [run.make_micro_batches(run.fetch(step)) for step in range(2)]
     with FlopCounterMode(display=False) as counter:
         score_and_differentiate(run, ready[0])
     count = 1 if dry else 15
 
     def whole() -> None:
-        run.take_step(next(batches))
+        run.take_step(next(steps))
         run.progress.step += 1
 
     begin = time.perf_counter()

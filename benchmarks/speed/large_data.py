@@ -160,7 +160,7 @@ def time_steps(kind: str, samples: Samples, steps: int) -> dict[str, float]:
         fetched = time.process_time()
         batches = run.fetch(step)
         stepped = time.process_time()
-        run.take_step(batches)
+        run.take_step(run.make_micro_batches(batches))
         taken.append((1e3 * (stepped - fetched), 1e3 * (time.process_time() - fetched)))
     fetch, step = np.median(np.array(taken[WARM:]), 0).tolist()
     again = [1e3 * time_call(partial(run.fetch, step)) for step in steps_taken]

@@ -13,7 +13,7 @@ from pretask.training import MicroBatch, Run
 from pretask_registry import Registry
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from benchmarks.speed.workloads import Workload
+from benchmarks.speed.workloads import ENDLESS, Workload
 
 FREE = {
     "_unsafe_view",
@@ -46,32 +46,35 @@ def measure_operations(workloads: Iterable[Workload], device: torch.device) -> d
     registry, measured = Registry.load(), {}
     for workload in workloads:
         whole, model_only = count_step(workload.build(registry, device))
+        step, needed = sum(whole.values()), model_only.total()
         found = {
-            "step": whole.total(),
-            "model_only": model_only.total(),
-            "more": whole.total() - model_only.total(),
-            "ratio": round(whole.total() / model_only.total(), 3),
+            "step": round(step, 2),
+            "model_only": needed,
+            "more": round(step - needed, 2),
+            "ratio": round(step / needed, 3),
         }
         more = list_difference(whole, model_only)
-        print(
-            "{:36}{step:6} {model_only:6} {more:+5} {ratio:6.2f}   ".format(str(workload), **found) + more, flush=True
-        )
+        row = "{:36}{step:8.1f} {model_only:6} {more:+7.1f} {ratio:6.2f}   "
+        print(row.format(str(workload), **found) + more, flush=True)
         measured[str(workload)] = {**found, "what": more}
     return measured
 
 
-def count_step(run: Run) -> tuple[Counter[str], Counter[str]]:
+def count_step(run: Run) -> tuple[Mapping[str, float], Counter[str]]:
     """Count what a whole step computes, and what model and objective do on tensors that are ready; without optimizer.
 
-    A step goes before: what is built once is not of every step. Gradients are watched for the first half second of a
-    run only, and are not here.
+    Of steps that are split together it is the mean. Some go before: what is built once is not of
+    every step. Gradients are watched for the first half second of a run only, and are not here.
     """
     run.gradients.is_decided = True
-    run.differentiate(run.make_micro_batches(run.fetch(0)))
-    run.progress.step = 1
-    ready = run.make_micro_batches(run.fetch(1))
+    steps = run.iterate_steps(0, ENDLESS)
+    for number in range(run.together):  # those that are made together
+        run.progress.step = number
+        run.differentiate(next(steps))
+    ready = run.make_micro_batches(run.fetch(run.together))
     model_only = count(lambda: score_and_differentiate(run, ready))
-    return count(lambda: run.differentiate(run.make_micro_batches(run.fetch(1)))), model_only
+    whole = count(lambda: [run.differentiate(next(steps)) for _ in range(run.together)])
+    return {name: number / run.together for name, number in whole.items()}, model_only
 
 
 def count(work: Callable[[], object]) -> Counter[str]:
@@ -88,7 +91,8 @@ def score_and_differentiate(run: Run, micro_batches: list[MicroBatch]) -> None:
         run.raw_score(micro_batch).total.backward()
 
 
-def list_difference(whole: Mapping[str, int], model_only: Mapping[str, int]) -> str:
+def list_difference(whole: Mapping[str, float], model_only: Mapping[str, int]) -> str:
     """Say of which operations a whole step has more, most first."""
-    more = Counter({name: number - model_only.get(name, 0) for name, number in whole.items()})
-    return ", ".join(f"{number} {name}" for name, number in more.most_common() if number > 0)
+    more = {name: number - model_only.get(name, 0) for name, number in whole.items()}
+    ordered = sorted(more.items(), key=lambda pair: -pair[1])
+    return ", ".join(f"{number:.3g} {name}" for name, number in ordered if number > 0)

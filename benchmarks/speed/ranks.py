@@ -64,7 +64,7 @@ def time_steps(task: str) -> dict[str, float]:
     for step in range(WARM + STEPS):
         if step == WARM:
             wall, processor = perf_counter(), process_time()
-        run.take_step(run.fetch(step))
+        run.take_step(run.make_micro_batches(run.fetch(step)))
     return {"wall": perf_counter() - wall, "cpu": process_time() - processor}
 
 

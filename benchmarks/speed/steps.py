@@ -41,13 +41,13 @@ def measure_share(run: Run, rounds: int) -> dict[str, float]:
     """Measure the step share of one run: medians over rounds."""
     run.gradients.is_decided = True
     ready = [run.make_micro_batches(run.fetch(step)) for step in range(READY)]
-    counter, batches = iter(range(1 << 30)), run.feed.iterate_batches(0, 1 << 30)
+    counter, steps = iter(range(1 << 30)), run.iterate_steps(0, 1 << 30)
 
     def model_only() -> None:
         step_on_ready(run, ready[next(counter) % READY])
 
     def whole() -> None:
-        run.take_step(next(batches))
+        run.take_step(next(steps))
         run.progress.step += 1
 
     for work in (model_only, whole):

@@ -80,8 +80,9 @@ class Task:
 
     def prepare(self, inputs: Inputs, targets: Targets, draws: Draws) -> tuple[Inputs, Targets]:
         """Return x and y as they are encoded and scored: rewritten, where the objective does that."""
-        if isinstance(self.objective, Rewrites):
-            return self.objective.rewrite(inputs, targets, draws.branch("rewrite"))
+        if self.objective_rewrites:
+            rewritten: tuple[Inputs, Targets] = self.objective.rewrite(inputs, targets, draws.branch("rewrite"))
+            return rewritten
         return inputs, targets
 
     def apply_split_and_prepare(self, batch: Batch, draws: Draws) -> tuple[Inputs, Targets]:
@@ -107,11 +108,12 @@ class Task:
     def score_features(self, features: Features, inputs: Inputs, targets: Targets, draws: Draws) -> Loss:
         """Return the objective's loss of features of x, prepared as y is."""
         draws = draws.branch("objective")
-        if isinstance(self.objective, EncodesViews):
+        if self.objective_encodes:
             teach = None if self.teacher is None else partial(encode_views, self.teacher.model)
             encode = Encoders(inputs, self.encode_inputs, self.teacher, teach)
-            return self.objective(features, targets, draws, encode)
-        loss: Loss = self.objective(features, targets, draws)
+            loss: Loss = self.objective(features, targets, draws, encode)
+        else:
+            loss = self.objective(features, targets, draws)
         return loss
 
     def loss(self, batch: Batch, draws: Draws) -> Loss:
@@ -129,6 +131,16 @@ class Task:
     def objective_follows(self) -> bool:
         """Whether the objective does something after a step; to ask a protocol takes longer than a small layer."""
         return isinstance(self.objective, AfterStep)
+
+    @cached_property
+    def objective_rewrites(self) -> bool:
+        """Whether the objective rewrites x and y, asked once for the same reason."""
+        return isinstance(self.objective, Rewrites)
+
+    @cached_property
+    def objective_encodes(self) -> bool:
+        """Whether the objective has views encoded by itself, likewise."""
+        return isinstance(self.objective, EncodesViews)
 
     def encode_inputs(self, inputs: Inputs, layers: bool = False) -> Features:
         """Return features of every group of views, all by the one model."""

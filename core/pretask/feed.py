@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pretask.composition import Task
-from pretask.order import draw_batch
+from pretask.order import draw_batch, find_epochs
 from pretask.protocols import count_partners
 from pretask.samples import Samples
 from pretask.unread_rows import UnreadRows
@@ -50,35 +50,51 @@ class Feed:
         if task.device.type == "cuda":
             self.stream = torch.cuda.Stream(task.device)  # type: ignore[no-untyped-call]
 
-    def fetch(self, step: int) -> Batches:
-        """Fetch this rank's samples of a step, in as many micro-batches as are accumulated."""
+    def fetch(self, step: int, count: int = 1) -> Batches:
+        """Fetch this rank's samples of a step, in as many micro-batches as are accumulated.
+
+        Args:
+            step: Its number.
+            count: How many steps from this one on; several are one batch, which only a rank alone can take.
+        """
         first, micro_batches = step * self.recipe.batch, range(self.recipe.accumulate)
         starts = [first + (number * self.ranks + self.rank) * self.size for number in micro_batches]
         draw = partial(draw_batch, self.samples, self.seed, unread=self.unread)
-        return [draw(start, self.size, self.device, self.partners) for start in starts]
+        return [draw(start, count * self.size, self.device, self.partners) for start in starts]
 
-    def iterate_batches(self, first: int, last: int) -> Generator[Batches, None, None]:
-        """Yield the batches of the steps first … last - 1."""
-        small = self.unread or self.samples.data[:1].nbytes * self.size < MIN_BYTES_ASIDE
+    def epoch_of(self, step: int) -> Epoch:
+        """Return the epoch of a step's samples, one number where it is the same for all; of a rank alone."""
+        return find_epochs(step * self.size, self.size, len(self.samples), self.device)
+
+    def iterate_batches(self, first: int, last: int, together: int = 1) -> Generator[tuple[range, Batches], None, None]:
+        """Yield the steps first … last - 1 with their batches, so many together; those of 0 begin the first ones.
+
+        So the steps that are made together are the same wherever a run goes on; some before `first` may be among them.
+        """
+        begins = range(first - first % together, last, together)
+        small = self.unread or self.samples.data[:1].nbytes * self.size * together < MIN_BYTES_ASIDE
         if self.device.type == "cpu" and small and not isinstance(self.samples.data, UnreadRows):
-            yield from map(self.fetch, range(first, last))
+            for begin in begins:
+                steps = range(begin, min(begin + together, last))
+                yield steps, self.fetch(begin, len(steps))
             return
         with ThreadPoolExecutor(1) as loader:
-            ahead = loader.submit(self.fetch_aside, first)
-            for step in range(first, last):
+            ahead = loader.submit(self.fetch_aside, range(begins.start, min(begins.start + together, last)))
+            for begin in begins:
+                steps = range(begin, min(begin + together, last))
                 batches, is_there = ahead.result()
-                if step + 1 < last:
-                    ahead = loader.submit(self.fetch_aside, step + 1)
+                if steps.stop < last:
+                    ahead = loader.submit(self.fetch_aside, range(steps.stop, min(steps.stop + together, last)))
                 if is_there is not None:
                     wait_for(is_there, batches)
-                yield batches
+                yield steps, batches
 
-    def fetch_aside(self, step: int) -> tuple[Batches, "torch.cuda.Event | None"]:
-        """Fetch the batches of a step; on a GPU in a stream beside that of the steps, with the event of its end."""
+    def fetch_aside(self, steps: range) -> tuple[Batches, "torch.cuda.Event | None"]:
+        """Fetch the batches of some steps; on a GPU in a stream beside that of the steps, with the event of its end."""
         if self.stream is None:
-            return self.fetch(step), None
+            return self.fetch(steps.start, len(steps)), None
         with torch.cuda.stream(self.stream):
-            return self.fetch(step), self.stream.record_event()
+            return self.fetch(steps.start, len(steps)), self.stream.record_event()
 
 
 def wait_for(is_there: "torch.cuda.Event", batches: Batches) -> None:

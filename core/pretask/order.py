@@ -41,18 +41,28 @@ def positions(
 
     The epoch is one number where all are in the same one; what is returned may be a part of that epoch's order.
     """
-    first, last = start // count, (start + size - 1) // count
-    if first == last:
-        place = start - first * count
-        return take_order(seed, first, count, place, place + size, device, block), first
-    epochs = range(first, last + 1)
-    bounds = [(max(start - epoch * count, 0), min(start + size - epoch * count, count)) for epoch in epochs]
-    parts = [
-        take_order(seed, epoch, count, low, high, device, block)
-        for epoch, (low, high) in zip(epochs, bounds, strict=True)
-    ]
-    lengths = torch.tensor([high - low for low, high in bounds])
-    return torch.cat(parts), torch.arange(first, last + 1).repeat_interleave(lengths).to(device)
+    bounds = epoch_bounds(start, size, count)
+    parts = [take_order(seed, epoch, count, low, high, device, block) for epoch, (low, high) in bounds.items()]
+    return parts[0] if len(parts) == 1 else torch.cat(parts), find_epochs(start, size, count, device)
+
+
+def epoch_bounds(start: int, size: int, count: int) -> dict[int, tuple[int, int]]:
+    """Return the epochs of some positions of the stream, and from where to where these lie in each.
+
+    >>> epoch_bounds(8, 4, 10)
+    {0: (8, 10), 1: (0, 2)}
+    """
+    epochs = range(start // count, (start + size - 1) // count + 1)
+    return {epoch: (max(start - epoch * count, 0), min(start + size - epoch * count, count)) for epoch in epochs}
+
+
+def find_epochs(start: int, size: int, count: int, device: torch.device = CPU) -> int | Int[Tensor, " B"]:
+    """Return the epoch of the samples at some positions of the stream; one number where it is the same for all."""
+    bounds = epoch_bounds(start, size, count)
+    if len(bounds) == 1:
+        return next(iter(bounds))
+    lengths = torch.tensor([high - low for low, high in bounds.values()])
+    return torch.tensor([*bounds]).repeat_interleave(lengths).to(device)
 
 
 def take_order(

@@ -75,10 +75,10 @@ class StepProfile:
         self.device, compiled = run.task.device, run.task.recipe.compile
         take_step, feed = self.timed("other", run.take_step), run.feed.iterate_batches
         owners: list[tuple[Any, str, Any]] = [
-            (run, "make_micro_batches", self.timed("split", run.make_micro_batches)),
+            (run, "make_steps", self.timed("split", run.make_steps)),
             (run, "backward", self.timed("backward", run.backward)),
             (run, "update", self.timed("optimizer", run.update)),
-            (run, "take_step", lambda batches: self.count(take_step(batches))),
+            (run, "take_step", lambda micro_batches: self.count(take_step(micro_batches))),
             (run.feed, "iterate_batches", lambda *steps: self.iterate_timed(feed(*steps))),
         ]
         if compiled:

@@ -5,15 +5,16 @@ bit for bit the run that was never stopped, and a run on R ranks sees what a run
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from pretask import checkpoint
+from pretask import ahead, checkpoint
 from pretask.accelerator import (
     divide_evenly,
     make_accelerator,
@@ -29,7 +30,7 @@ from pretask.composition import Task, seed_ambient, seed_randomness
 from pretask.draws import Draws
 from pretask.errors import PretaskError
 from pretask.events import CheckpointSaved, StepTaken, Watcher
-from pretask.feed import Epoch, Feed
+from pretask.feed import Batches, Epoch, Feed
 from pretask.finite import LossWatch
 from pretask.gradients import GradientWatch
 from pretask.heap import keep_freed_memory
@@ -254,11 +255,11 @@ class Run:
         self.check_compiled()
         start_time, saved = time.monotonic() - progress.seconds, time.monotonic()
         reported, reported_step = saved, progress.step
-        with closing(self.feed.iterate_batches(progress.step, steps)) as feed:
-            for batches in feed:
+        with closing(self.iterate_steps(progress.step, steps)) as step_batches:
+            for micro_batches in step_batches:
                 if find_signal() is not None:
                     break
-                loss = self.take_step(batches)
+                loss = self.take_step(micro_batches)
                 progress.step += 1
                 spent = self.pay_visit()
                 start_time, reported = start_time + spent, reported + spent  # which no training took
@@ -280,16 +281,46 @@ class Run:
             batch, epoch = self.fetch(self.progress.step)[0]
             check_compiled(self.apply_split, self.raw_score, batch, *self.as_arguments(batch, epoch))
 
-    def fetch(self, step: int) -> list[tuple[Batch, Epoch]]:
+    def fetch(self, step: int) -> Batches:
         """Fetch this rank's samples of a step, in as many micro-batches as are accumulated."""
         return self.feed.fetch(step)
 
-    def take_step(self, batches: list[tuple[Batch, Epoch]]) -> Loss:
+    def iterate_steps(self, first: int, last: int) -> Generator[list[MicroBatch], None, None]:
+        """Yield what the steps first … last - 1 encode and score; of small steps, several are made at once."""
+        with closing(self.feed.iterate_batches(first, last, self.together)) as feed:
+            for steps, batches in feed:
+                yield from self.make_steps(batches, steps)[max(first - steps.start, 0) :]
+
+    @cached_property
+    def together(self) -> int:
+        """How many steps are split together: several where that gives the same bits, which is tried on the first."""
+        count = ahead.count_together(self.feed.samples, self.task.recipe, self.accelerator.num_processes)
+        if count == 1:
+            return 1
+        try:
+            tried = self.make_steps(self.feed.fetch(0, count), range(count))
+        except ahead.Uncut:
+            return 1
+        alone = {number: self.make_micro_batches(self.fetch(number)) for number in (0, count - 1)}
+        return count if all(ahead.is_same(tried[number], step) for number, step in alone.items()) else 1
+
+    def make_steps(self, batches: Batches, steps: range) -> list[list[MicroBatch]]:
+        """Return what some steps encode and score, of their batches; several come in one batch."""
+        if len(steps) == 1:
+            return [self.make_micro_batches(batches)]
+        ((batch, epoch),) = batches
+        parts = ahead.cut((*self.apply_split(batch, self.seed, epoch), batch.index), len(steps))
+        return [
+            [MicroBatch(inputs, targets, index, self.seed, self.feed.epoch_of(step))]
+            for (inputs, targets, index), step in zip(parts, steps, strict=True)
+        ]
+
+    def take_step(self, micro_batches: list[MicroBatch]) -> Loss:
         """Make one optimizer step."""
         recipe, step = self.task.recipe, self.progress.step
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.rate(step)
-        loss = self.differentiate(self.make_micro_batches(batches))
+        loss = self.differentiate(micro_batches)
         self.gradients.note()
         self.update()
         self.task.follow((step + 1) / recipe.steps)
@@ -304,7 +335,7 @@ class Run:
             self.has_stepped = True
         self.optimizer.step()
 
-    def make_micro_batches(self, batches: list[tuple[Batch, Epoch]]) -> list[MicroBatch]:
+    def make_micro_batches(self, batches: Batches) -> list[MicroBatch]:
         """Return the micro-batches of a step, all split before the first is encoded: that needs the step's weight."""
         keys = [self.as_arguments(batch, epoch) for batch, epoch in batches]
         split_batches = [self.apply_split(batch, *key) for (batch, _), key in zip(batches, keys, strict=True)]

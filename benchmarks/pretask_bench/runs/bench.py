@@ -115,9 +115,12 @@ def check_names(suite: Suite, divisions: Collection[str]) -> None:
 
 
 def given_to(division: Division, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is given to a division: to it by name, as in `images.data.root`, or to all that leave it open."""
-    named = {name: f"{division.name}.{name}" for name in division.given_settings}
-    return {name: given[own if own in given else name] for name, own in named.items() if own in given or name in given}
+    """Return what is given to a division: by name, as in `images.data.root`, to the one it takes from, or to all."""
+    places = {
+        name: [f"{division.name}.{name}", f"{division.given_as}.{name}", name] for name in division.given_settings
+    }
+    found = {name: next((place for place in of_name if place in given), None) for name, of_name in places.items()}
+    return {name: given[place] for name, place in found.items() if place is not None}
 
 
 def check_given(suite: Suite, divisions: Sequence[Division], given: Mapping[str, Any]) -> None:

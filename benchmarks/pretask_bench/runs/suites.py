@@ -62,6 +62,7 @@ class Division(SuiteModel):
         data: Name of the data to learn from, and to be measured on.
         on: Name of the data to be measured on, where it is other data.
         given: Options of the data that whoever runs the suite sets, such as `root`; of the other data `on.root`.
+        given_as: Another division, of which they are taken where this one is not given its own.
         samples: How many samples are seen in training.
         budgets: How many are seen by tasks whose samples are larger or smaller things, such as {"glove": 230000}, whose
             samples are counts of two words.
@@ -85,6 +86,7 @@ class Division(SuiteModel):
     data: str
     on: str = ""
     given: tuple[str, ...] = ()
+    given_as: str = ""
     samples: Annotated[int, Field(ge=1)]
     budgets: Mapping[str, Annotated[int, Field(ge=1)]] = {}
     preset: str = ""

@@ -99,6 +99,26 @@ def test_a_number_can_be_the_reference(facts: Facts) -> None:
     assert table["ranking"][0]["score"]["value"] == pytest.approx(0.25 / 0.7, abs=1e-5)
 
 
+def test_a_reference_of_one_task_is_shown_beside_it_and_needed_of_no_other(facts: Facts) -> None:
+    perfect = ({**LINEAR, "reference": 1.0}, {**KNN, "reference": 1.0})
+    tasks = {"jigsaw": {"beside": ["supervised"]}}
+    one_task = suite(measures=perfect, changes={"baselines": ["random-init"], "tasks": tasks})
+    with_it = entrant(facts, 0.5, beside={"random-init": 0.3, "supervised": 0.77})
+    without = entrant(facts, 0.6, task="acme/other@1", beside={"random-init": 0.3})
+    page, board, markdown, *_ = render_board(one_task, named(with_it, without))
+    (table,) = json.loads(board)["tables"]
+    assert [entry["title"] for entry in table["ranking"]] == ["other (convnet)", "jigsaw (convnet)"]
+    assert (table["baselines"], table["shown"]) == (["random-init"], ["random-init", "supervised"])
+    heads = next(line for line in markdown.splitlines() if line.startswith("| rank"))
+    assert "linear accuracy, supervised" in heads
+    assert page.count(">77.0<") == markdown.count("77.0 %") > 0  # of one entry alone
+
+
+def test_a_division_may_need_fewer_seeds_than_its_suite(facts: Facts) -> None:
+    (table,) = json.loads(render_board(suite(3, changes={"seeds": 1}), named(entrant(facts)))[1])["tables"]
+    assert len(table["ranking"]) == 1
+
+
 def test_training_that_made_nothing_better_than_pixels_is_ranked_after_what_did(facts: Facts) -> None:
     """Trained 41.0, random 41.6, raw 99.6: it had rank 1 and a score of 1.135."""
     untrained = {"random-init": 0.416, "raw-input": 0.996, "supervised": 0.996}

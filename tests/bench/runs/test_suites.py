@@ -197,6 +197,32 @@ def test_an_entry_is_measured_beside_the_references_of_its_division(registry: Re
     assert measured == [{"trained", "random-init"}, {"trained", "random-init", "supervised"}]
 
 
+def test_a_task_may_be_measured_beside_references_that_no_other_needs(registry: Registry) -> None:
+    named = {"vae": {"beside": ["supervised", "random-init"]}}
+    suite = suite_of(registry, baselines=["random-init"], tasks=named, run=["vae", "colorization"])
+    (division,) = suite.file.division
+    planned = plan_suite(registry, suite)
+    assert [entry.arguments["references"] for entry in planned] == [("random-init", "supervised"), ("random-init",)]
+    assert suite.baselines_of(division) == ("random-init",)
+    assert suite.shown_of(division) == ("random-init", "supervised")
+
+
+def test_a_division_may_take_what_another_is_given_and_need_fewer_seeds(registry: Registry) -> None:
+    given = {"data": "folder", "given": ["root"], "measures": [LINEAR], "run": ["vae"], "tasks": {}}
+    divisions = [
+        DIGITS | given | {"name": "first"},
+        DIGITS | given | {"name": "second", "given_as": "first", "seeds": 1},
+    ]
+    file = SuiteFile.model_validate({"summary": "…", "seeds": 2, "division": divisions})
+    suite = Suite("acme/two@1", file, {division.name: fix_options(registry, division) for division in file.division})
+    places = {"first.data.root": "photos"}
+    planned = plan_suite(registry, suite, given=places)
+    roots = [(entry.division.name, entry.seed, entry.arguments["settings"]["data.root"]) for entry in planned]
+    assert roots == [("first", 0, "photos"), ("first", 1, "photos"), ("second", 0, "photos")]
+    own = plan_suite(registry, suite, given={**places, "second.data.root": "cards"}, seeds=1)
+    assert [entry.arguments["settings"]["data.root"] for entry in own] == ["photos", "cards"]
+
+
 def test_a_refused_and_a_failing_entry_hide_no_other(registry: Registry, folder: Path, entered: Record) -> None:
     suite = suite_of(registry, tasks={"vae": {"model.hidden": [8]}, "exemplar": {"split.patch": 99}})
     planned = plan_suite(registry, suite, tasks=["causal-lm", "exemplar", "vae"])
