@@ -46,7 +46,9 @@ class Trial:
     def arguments(self) -> dict[str, Any]:
         """The arguments of its run."""
         given, headline = self.planned.arguments, self.planned.division.headline
-        settings = {**given["settings"], "recipe.lr": self.rate}
+        others = {*given["evaluators"]} - {headline.evaluator}
+        of_parts = {name: value for name, value in given["settings"].items() if name.partition(".")[0] not in others}
+        settings = {**of_parts, "recipe.lr": self.rate}
         held = {"settings": settings, "evaluators": (headline.evaluator,), "seed": SEED, "hold_out": TENTH}
         return {**given, **held, REFERENCES: ()}
 
