@@ -45,6 +45,7 @@ class Plan:
         fit_with: A run with whose encoder the split is fitted; None where it does without.
         init: What the model begins with instead of random weights: a run, a file or timm.
         hold_out: Share of the training part that stands in the place of the test part; 0 for none.
+        left_out: Settings that went with a part that was replaced, though what replaces it has such an option, too.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Plan:
     fit_with: Path | None = None
     init: str | None = None
     hold_out: float = 0.0
+    left_out: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def options_of(self, part: str) -> Mapping[str, Any]:
         """Return the options of one part or evaluator, as they were given."""
@@ -91,13 +93,14 @@ class PlanSettings:
 
     parts: dict[str, str] = field(default_factory=dict)
     options: dict[str, dict[str, Any]] = field(default_factory=dict)
+    replaced: dict[str, dict[str, Any]] = field(default_factory=dict)  # by part, what was set of another one before
 
     def add(self, settings: Mapping[str, Any]) -> None:
         """Add settings such as {"model": "convnet", "split.patch": 24}; parts first, whatever their order."""
         for name, value in settings.items():
             if name in KINDS and self.parts.get(name) != value:
                 self.parts[name] = str(value)
-                self.options.pop(name, None)
+                self.replaced[name] = self.options.pop(name, {})
         for name, value in settings.items():
             if name not in KINDS:
                 part, _, option = name.partition(".")
@@ -154,6 +157,7 @@ def make_plan(
         add_task_settings(plan_settings, found_task, preset)
     elif preset is not None:
         raise Unknown("--preset needs a task; got none.")
+    plan_settings.replaced.clear()  # what a preset replaces is meant
     plan_settings.add(dict(parts or {}))
     plan_settings.add(dict(settings or {}))
     found_parts = find_parts(registry, plan_settings.parts)
@@ -162,7 +166,21 @@ def make_plan(
     recipe = Recipe(**fill_options("the recipe", RECIPE, OPTIONS_OF_RECIPE, plan_settings.options.get(RECIPE, {})))
     name = found_task.name if found_task is not None else "-".join(found_parts[part].name for part in PARTS[1:])
     options, places = plan_settings.options, (fit_with, init)
-    return Plan(name, found_task, found_parts, found_evaluators, options, recipe, seed, *places, hold_out)
+    left_out = find_left_out(plan_settings, found_parts)
+    return Plan(name, found_task, found_parts, found_evaluators, options, recipe, seed, *places, hold_out, left_out)
+
+
+def find_left_out(plan_settings: PlanSettings, found: Mapping[str, Registered]) -> dict[str, Any]:
+    """Return what was set of a replaced part, of options that the part in its place has with another default."""
+    left_out = dict[str, Any]()
+    for part, settings in plan_settings.replaced.items():
+        if KINDS[part] == "data":  # other data have other sizes
+            continue
+        known = read_component_options(found[part])
+        for name, value in settings.items():
+            if name in known and name not in plan_settings.options.get(part, {}) and known[name].default != value:
+                left_out[f"{part}.{name}"] = value
+    return left_out
 
 
 def add_task_settings(plan_settings: PlanSettings, task: Registered, preset: str | None) -> None:

@@ -152,7 +152,15 @@ def run_plans(registry: Registry, plans: "list[Plan]", context: "RunContext") ->
     from pretask_bench.runs.ranks import count_ranks
     from pretask_bench.runs.run import run_all, run_on_ranks
 
+    say_left_out(plans[0], context)
     if count_ranks() == 1 or len(plans) > 1:
         return run_all(registry, plans, context)
     stored = run_on_ranks(registry, plans[0], context)
     return [] if stored is None else [stored]
+
+
+def say_left_out(plan: Plan, context: "RunContext") -> None:
+    """Say which settings went with a part that was replaced, though the part in its place has them as well."""
+    for name, value in plan.left_out.items():
+        part = plan.parts[name.partition(".")[0]].name
+        context.say(f"{name}={value} was made for what {part} replaces, and is left out: --set {name}={value} keeps it")

@@ -23,6 +23,7 @@ from pretask_bench.runs.context import RunContext
 from pretask_bench.runs.plan import Plan, PlanSettings, add_task_settings, make_plan, parse_setting
 from pretask_bench.runs.prepare import prepare_run
 from pretask_bench.runs.run import run
+from pretask_bench.runs.session import say_left_out
 from pretask_registry import Registry
 
 REGISTRY = Registry.load()
@@ -218,6 +219,20 @@ def test_a_replaced_part_takes_its_settings_with_it() -> None:
     plan = make_plan(REGISTRY, "relative-position", parts={"data": "shapes", "model": "convnet"})
     assert plan.options_of("model") == {}
     assert plan.options_of("objective") == {"hidden": (4096, 4096)}
+
+
+def test_settings_that_went_with_a_replaced_part_are_said_where_the_new_one_has_them(tmp_path: Path) -> None:
+    plan = make_plan(REGISTRY, "vae", preset="small", parts={"objective": "iwae"})
+    assert plan.left_out["objective.likelihood"] == "bernoulli"
+    kept = make_plan(
+        REGISTRY, "vae", preset="small", parts={"objective": "iwae"}, settings={"objective.likelihood": "bernoulli"}
+    )
+    assert "objective.likelihood" not in kept.left_out
+    assert make_plan(REGISTRY, "vae", preset="small").left_out == {}
+    said: list[str] = []
+    say_left_out(plan, RunContext(tmp_path, torch.device("cpu"), say=said.append))
+    line = "objective.likelihood=bernoulli was made for what iwae replaces, and is left out: "
+    assert f"{line}--set objective.likelihood=bernoulli keeps it" in said
 
 
 def test_settings_win_over_presets_and_presets_over_the_paper() -> None:
