@@ -70,7 +70,7 @@ def divide(value: Any, count: int) -> list[Any]:
         return list(torch.split(value, value.shape[0] // count))
     if isinstance(value, Mapping) and value:
         return [dict(zip(value, parts, strict=True)) for parts in zip(*divide_all(value.values(), count), strict=True)]
-    if isinstance(value, tuple | list):
+    if isinstance(value, tuple | list) and value:
         return [type(value)(parts) for parts in zip(*divide_all(value, count), strict=True)]
     if is_dataclass(value) and not isinstance(value, type):
         members = {field.name: getattr(value, field.name) for field in fields(value)}
@@ -89,9 +89,14 @@ def is_same(one: Any, other: Any) -> bool:
     return tensors.keys() == others.keys() and all(
         tensor.dtype == others[name].dtype
         and describe_layout(tensor) == describe_layout(others[name])
-        and torch.equal(tensor.nan_to_num(), others[name].nan_to_num())
+        and torch.equal(as_bytes(tensor), as_bytes(others[name]))
         for name, tensor in tensors.items()
     )
+
+
+def as_bytes(tensor: Tensor) -> Tensor:
+    """Return the bytes of a tensor, which are the same of the same NaN, and others of 0 and -0."""
+    return tensor.detach().contiguous().flatten().view(torch.uint8)
 
 
 def describe_layout(tensor: Tensor) -> tuple[bool, list[int]]:

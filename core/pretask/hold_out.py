@@ -1,11 +1,16 @@
 """Hold out: a part of the samples to learn from, to choose by, so that what one chooses has not seen the test part.
 
 The last samples of every class are held out, or the last of all where there are no classes: what lies together, such as
-the clips of a video or the rows of a book, stays together but for one place of each class.
+the clips of a video or the rows of a book, stays together but for one place of each class. What was made of the whole
+training part before, such as a vocabulary, has seen what is held out.
 """
 
 from dataclasses import replace
 from hashlib import sha256
+from inspect import getattr_static, signature
+from itertools import pairwise
+from types import FunctionType
+from typing import Any
 
 import torch
 from jaxtyping import Int
@@ -15,9 +20,14 @@ from pretask.errors import PretaskError
 from pretask.protocols import Data
 from pretask.samples import Remembered, Samples
 
+PART = "part"  # the parameter of what data offer of their parts
+
 
 class HoldOut(Remembered):
     """Data whose test part is a share of its training part, which that lacks; its own test part is not read.
+
+    What else the data set offers it offers, too (`source_of`), but for what is of a part as that was, such as the boxes
+    of its images or the length of its text: an evaluator that needs these refuses it.
 
     Args:
         source: The data set itself.
@@ -33,15 +43,34 @@ class HoldOut(Remembered):
 
     def __call__(self, part: str, /) -> Samples:
         """Return the samples that are left to learn from as `train`, and those held out as `test`."""
-        if part not in self.parts:
+        if part not in ("train", "test"):
+            raise PretaskError("hold_out", "the part train or test", part, "Name one of these.")
+        if not self.parts:
             samples = self.source("train")
-            held = find_last(samples, self.share)
+            held = find_last(samples, self.share, count_together(self.source))
             left = torch.ones(len(samples), dtype=torch.bool).index_fill_(0, held, False).nonzero()[:, 0]
             self.parts = {
                 "train": name_part(samples, left, f"without the last {self.share:g} of every class"),
                 "test": name_part(samples, held, f"the last {self.share:g} of every class"),
             }
         return self.parts[part]
+
+    def offered(self) -> Any:
+        """Return what the data set offers beside its parts, and nothing that it says of a part as that was."""
+        names = [name for name in dir(self.source) if not name.startswith("_")]
+        properties = {name: offer(self.source, name) for name in names if not is_of_a_part(self.source, name)}
+        return type(type(self.source).__name__, (), properties)()
+
+
+def is_of_a_part(source: Data, name: str) -> bool:
+    """Return whether something that a data set offers is asked for by a part; a property is not, and is not read."""
+    found = getattr_static(source, name)
+    return isinstance(found, FunctionType) and PART in signature(found).parameters
+
+
+def offer(source: Data, name: str) -> property:
+    """Return a property that is what a data set offers under a name; protocols look for it in a class."""
+    return property(lambda _: getattr(source, name))
 
 
 def check_share(share: float) -> float:
@@ -52,25 +81,38 @@ def check_share(share: float) -> float:
     return float(share)
 
 
-def find_last(samples: Samples, share: float) -> Int[Tensor, " M"]:
-    """Return the numbers of the last samples of every class, in order; those without a class count as one."""
-    if len(samples) < 2:
-        raise PretaskError("hold_out", "at least 2 samples to learn from", f"{len(samples)}", "Use more data.")
-    labels = next((labels.value for labels in samples.labels.values() if labels.value.ndim == 1), None)
-    if labels is None or labels.is_floating_point():
-        labels = torch.zeros(len(samples), dtype=torch.int64)
-    order = labels.cpu().argsort(stable=True)
-    counts = torch.unique_consecutive(labels.cpu()[order], return_counts=True)[1]
-    classes = torch.split(order, counts.tolist())
-    held = torch.cat([numbers[len(numbers) - round(share * len(numbers)) :] for numbers in classes])
-    if len(held) == 0:  # classes of very few
-        held = order[-1:]
-    if len(held) == len(samples):
-        held = held[1:]
-    return held.sort().values
+def count_together(source: Data) -> int:
+    """Return how many rows are one sample to a person: the choices of a question, else one."""
+    choices = getattr(source, "choices", 1)
+    return choices if isinstance(choices, int) and choices > 0 else 1
+
+
+def find_last(samples: Samples, share: float, together: int = 1) -> Int[Tensor, " M"]:
+    """Return the numbers of the last samples of every class, in order; those without a class count as one.
+
+    Args:
+        samples: Of the training part.
+        share: How many of them; of every class as near to it as whole samples allow, and of all together.
+        together: Rows that stay together, which have no classes then.
+    """
+    count = len(samples) // together
+    if count < 2:
+        raise PretaskError("hold_out", "at least 2 samples to learn from", f"{count}", "Use more data.")
+    first = next(iter(samples.labels.values()), None)
+    has_classes = together == 1 and first is not None and first.value.ndim == 1 and not first.value.is_floating_point()
+    labels = first.value.cpu() if first is not None and has_classes else torch.zeros(count, dtype=torch.int64)
+    order = labels.argsort(stable=True)
+    ends = torch.unique_consecutive(labels[order], return_counts=True)[1].cumsum(0).tolist()
+    bounds = [0, *(round(share * end) for end in ends)]  # so that the shares of many small classes add up
+    taken = [after - before for before, after in pairwise(bounds)]
+    held = torch.cat([order[end - number : end] for end, number in zip(ends, taken, strict=True)])
+    held = held if len(held) else order[-1:]
+    held = held[1:] if len(held) == count else held
+    rows = held.sort().values[:, None] * together + torch.arange(together)
+    return rows.flatten()
 
 
 def name_part(samples: Samples, selected: Int[Tensor, " M"], name: str) -> Samples:
-    """Return some of the samples, with the hash of which they are."""
+    """Return some of the samples, with the hash of which they are, where it is known what they are of."""
     some = samples.some(selected, name)
-    return replace(some, fingerprint=sha256(some.fingerprint.encode()).hexdigest())
+    return replace(some, fingerprint=some.fingerprint and sha256(some.fingerprint.encode()).hexdigest())

@@ -5,6 +5,7 @@ Axes: N samples, L labeled positions.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Int, Shaped
@@ -161,9 +162,11 @@ class Remembered:
             self.parts[part] = self.source(part)
         return self.parts[part]
 
+    def offered(self) -> Any:
+        """Return what the data set offers beside its parts: itself."""
+        return source_of(self.source)
 
-def source_of(data: Data) -> Data:
+
+def source_of(data: Data) -> Any:
     """Return the data set itself, where its parts are only remembered: the one that can `decode`."""
-    while isinstance(data, Remembered):
-        data = data.source
-    return data
+    return data.offered() if isinstance(data, Remembered) else data

@@ -26,7 +26,7 @@ class StepProfile:
 
     def __init__(self) -> None:
         self.seconds = dict.fromkeys(PHASES, 0.0)
-        self.steps = -WARMUP_STEPS
+        self.steps = self.before = -WARMUP_STEPS
         self.inside: list[str] = []
         self.since = 0.0
         self.device = torch.device("cpu")
@@ -73,6 +73,7 @@ class StepProfile:
     def watching(self, run: "Run") -> Iterator[None]:
         """Time the steps that a run takes inside. Of compiled steps, model and objective are one: the model's."""
         self.device, compiled = run.task.device, run.task.recipe.compile
+        self.steps = self.before = -self.count_warmup(run)
         take_step, feed = self.timed("other", run.take_step), run.feed.iterate_batches
         owners: list[tuple[Any, str, Any]] = [
             (run, "make_steps", self.timed("split", run.make_steps)),
@@ -104,6 +105,17 @@ class StepProfile:
                 else:
                     setattr(owner, name, value)
 
+    def count_warmup(self, run: "Run") -> int:
+        """Return how many steps are not counted: up to where the next ones begin that are split together.
+
+        Of a run that is shorter than these, every step is split by itself, which gives the same.
+        """
+        step, steps = run.progress.step, run.task.recipe.steps
+        first = -(-(step + WARMUP_STEPS) // run.together) * run.together
+        if first >= steps:
+            run.together, first = 1, step + WARMUP_STEPS
+        return first - step
+
     def count(self, made: Any) -> Any:
         """Count a step, and hand on what it made."""
         self.steps += 1
@@ -124,7 +136,7 @@ class StepProfile:
     def describe(self) -> list[str]:
         """Return a table, line by line: milliseconds of a step by phase, and their share."""
         if self.steps <= 0:
-            return [f"no profile: it leaves out the first {WARMUP_STEPS} steps, and no more were taken"]
+            return [f"no profile: it leaves out the first {-self.before} steps, and no more were taken"]
         total = sum(self.seconds.values())
         rows = [(phase, 1e3 * spent / self.steps, spent / total) for phase, spent in self.seconds.items() if spent]
         lines = [f"{phase:<10}{milliseconds:10.3f} ms{share:8.1%}" for phase, milliseconds, share in rows]

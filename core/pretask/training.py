@@ -298,16 +298,23 @@ class Run:
         if count == 1:
             return 1
         try:
-            tried = self.make_steps(self.feed.fetch(0, count), range(count))
+            tried = self.cut_steps(self.feed.fetch(0, count), range(count))
         except ahead.Uncut:
             return 1
-        alone = {number: self.make_micro_batches(self.fetch(number)) for number in (0, count - 1)}
-        return count if all(ahead.is_same(tried[number], step) for number, step in alone.items()) else 1
+        alone = [self.make_micro_batches(self.fetch(step)) for step in range(count)]
+        return count if ahead.is_same(tried, alone) else 1
 
     def make_steps(self, batches: Batches, steps: range) -> list[list[MicroBatch]]:
         """Return what some steps encode and score, of their batches; several come in one batch."""
         if len(steps) == 1:
             return [self.make_micro_batches(batches)]
+        try:
+            return self.cut_steps(batches, steps)
+        except ahead.Uncut:
+            return [self.make_micro_batches(self.fetch(step)) for step in steps]
+
+    def cut_steps(self, batches: Batches, steps: range) -> list[list[MicroBatch]]:
+        """Return the same of several steps, split together; raises Uncut where not every tensor has rows of all."""
         ((batch, epoch),) = batches
         parts = ahead.cut((*self.apply_split(batch, self.seed, epoch), batch.index), len(steps))
         return [

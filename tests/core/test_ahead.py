@@ -75,6 +75,24 @@ def test_a_tensor_without_a_row_for_every_sample_is_not_cut() -> None:
         ahead.cut(torch.ones(6), 4)
 
 
+def test_steps_that_cannot_be_cut_later_are_split_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run()
+    assert run.together == COUNT
+    monkeypatch.setattr(run, "cut_steps", refuse)
+    assert all(ahead.is_same(*pair) for pair in iterate_pairs(run, 0, 3))
+
+
+def refuse(*_: object) -> None:
+    raise ahead.Uncut("steps", "rows", "none", "")
+
+
+def test_zeros_with_a_sign_and_numbers_that_are_none_are_told_apart() -> None:
+    zero, none = torch.zeros(2), torch.full((2,), torch.nan)
+    assert ahead.is_same(none, none.clone())
+    assert not ahead.is_same(zero, none)
+    assert not ahead.is_same(zero, -zero)
+
+
 def test_parts_and_large_steps_are_not_made_together() -> None:
     data = samples()
     assert ahead.count_together(data, RECIPE, ranks=1) == COUNT

@@ -1,11 +1,14 @@
 """What is held out of the training part: the last samples of every class, never one that is learned from."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from pretask import Labels, Observed, PretaskError, Samples, source_of
+from pretask import Labels, Observed, PretaskError, Remembered, Samples, SharesTokenizer, source_of
 from pretask.hold_out import HoldOut
+from pretask.protocols import MeasuresText
 
 
 def make_data(classes: list[int] | None, count: int) -> "Numbered":
@@ -20,6 +23,7 @@ class Numbered:
 
     def __init__(self, samples: Samples) -> None:
         self.samples = samples
+        self.choices = 1
 
     def __call__(self, part: str, /) -> Samples:
         assert part == "train", "the test part was read"
@@ -52,9 +56,59 @@ def test_no_sample_is_both_and_none_is_lost(classes: list[int], share: float) ->
     assert sorted(learned + measured) == list(range(len(classes)))
 
 
-def test_what_the_data_offers_beside_its_parts_is_found_below() -> None:
+class Offers(Numbered):
+    """Data that offers a tokenizer, and the length of a part's text."""
+
+    tokenizer_json = "{}"
+
+    def decode(self, row: torch.Tensor, /) -> str:
+        return str(row)
+
+    def extent(self, part: str, /) -> tuple[int, int]:
+        return 1, 1
+
+
+def test_what_the_data_offers_beside_its_parts_is_offered_and_what_it_says_of_a_part_is_not() -> None:
+    data = Offers(make_data(None, 10).samples)
+    offered = source_of(Remembered(HoldOut(data, 0.5)))
+    assert isinstance(offered, SharesTokenizer)
+    assert (offered.tokenizer_json, offered.decode(torch.ones(()))) == ("{}", "tensor(1.)")
+    assert isinstance(data, MeasuresText)
+    assert not isinstance(offered, MeasuresText)
+    assert source_of(Remembered(data)) is data
+
+
+def test_shares_of_small_classes_add_up() -> None:
+    classes = [number % 3 for number in range(12)]
+    assert len(HoldOut(make_data(classes, 12), 0.25)("test")) == 3
+    many = make_data(None, 1)
+    labels = {"class": Labels(torch.arange(400) // 4, tuple(map(str, range(100))))}
+    many.samples = Samples(Observed("image", (1,), samples=400), torch.zeros(400, 1), labels, fingerprint="f" * 64)
+    assert len(HoldOut(many, 0.1)("test")) == 40
+
+
+def test_the_choices_of_a_question_stay_together() -> None:
+    data = make_data([1, 0, 0, 0] * 10, 40)
+    data.choices = 4
+    assert numbers(HoldOut(data, 0.1)("test")) == [36, 37, 38, 39]
+
+
+def test_labels_of_several_classes_are_no_classes() -> None:
+    data = make_data([0, 1] * 5, 10)
+    several = {"classes": Labels(torch.ones(10, 3, dtype=torch.int64), ("a", "b", "c")), **data.samples.labels}
+    data.samples = replace(data.samples, labels=several)
+    assert numbers(HoldOut(data, 0.2)("test")) == [8, 9]
+
+
+def test_content_that_is_not_known_stays_so() -> None:
     data = make_data(None, 10)
-    assert source_of(HoldOut(data, 0.5)) is data
+    data.samples = replace(data.samples, fingerprint="")
+    assert {HoldOut(data, 0.2)(part).fingerprint for part in ("train", "test")} == {""}
+
+
+def test_there_are_two_parts() -> None:
+    with pytest.raises(PretaskError, match="train or test; got validation"):
+        HoldOut(make_data(None, 10), 0.5)("validation")
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.1, float("nan")])

@@ -2,17 +2,19 @@
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from pretask import draw_kernels
+from pretask.ahead import MAX_STEPS
 from pretask.draw_kernels import DRAWS
 from pretask.step_profile import PHASES, WARMUP_STEPS, StepProfile
 from pretask.training import train
 
 sys.path.insert(0, str(Path(__file__).parent))
-from tiny import samples, task, weights
+from tiny import RECIPE, samples, task, weights
 
 
 def test_a_profiled_training_is_the_same_and_its_phases_add_up() -> None:
@@ -20,7 +22,7 @@ def test_a_profiled_training_is_the_same_and_its_phases_add_up() -> None:
     train(plain, samples(), seed=3)
     train(watched, samples(), seed=3, profile=profile)
     assert all(torch.equal(value, weights(watched)[name]) for name, value in weights(plain).items())
-    assert profile.steps == watched.recipe.steps - WARMUP_STEPS
+    assert profile.steps == watched.recipe.steps - MAX_STEPS  # of which the first ones are split together
     assert not profile.inside
     assert {name for name, spent in profile.seconds.items() if spent} >= {
         "split",
@@ -33,6 +35,16 @@ def test_a_profiled_training_is_the_same_and_its_phases_add_up() -> None:
     lines = profile.describe()
     assert [line.split()[0] for line in lines[1:-1]] == [phase for phase in PHASES if profile.seconds[phase]]
     assert lines[-1].startswith("all")
+
+
+def test_a_short_training_is_profiled_step_by_step() -> None:
+    recipe = replace(RECIPE, samples=10 * RECIPE.batch)
+    plain, watched, profile = task(recipe), task(recipe), StepProfile()
+    train(plain, samples(), seed=3)
+    train(watched, samples(), seed=3, profile=profile)
+    assert profile.steps == 10 - WARMUP_STEPS
+    assert profile.seconds["split"] > 0
+    assert all(torch.equal(value, weights(watched)[name]) for name, value in weights(plain).items())
 
 
 def test_a_phase_does_not_hold_the_time_of_phases_inside_it(monkeypatch: pytest.MonkeyPatch) -> None:

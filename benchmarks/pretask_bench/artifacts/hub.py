@@ -15,6 +15,7 @@ from pretask_registry.citations import Citation
 from pretask_bench.artifacts.formats import Artifact
 from pretask_bench.artifacts.save import name_pictures
 from pretask_bench.artifacts.task_file import PICTURES, RECORD, TASK, TaskFile, hash_file, read_task, write_text
+from pretask_bench.records.cell import describe_held_out
 from pretask_bench.records.encoders import REFERENCE_ENCODERS, TRAINED, column_label
 from pretask_bench.records.metrics import declared_metrics, direction, objective_metrics
 from pretask_bench.records.record import Record
@@ -177,7 +178,7 @@ def pretext_lines(record: Record) -> Iterator[Line]:
 def evaluation_lines(record: Record) -> Iterator[Line]:
     """Yield the numbers of the evaluators on the trained encoder, but for those of single layers."""
     data, other = record.cell.evaluated_on or record.cell.data, record.cell.evaluated_on
-    where = "" if other is None else f" on {other.id}"
+    where = ("" if other is None else f" on {other.id}") + describe_held_out(record.cell)
     for result in record.results:
         if result.encoder != TRAINED:
             continue

@@ -22,7 +22,7 @@ from pretask_bench.cli.main import PLUGIN_PROBLEM, json_option, registry
 from pretask_bench.results.tables import show_json, show_rows
 
 if TYPE_CHECKING:
-    from pretask_bench.runs.suites import Division, FixedOptions
+    from pretask_bench.runs.suites import Division, Suite
 
 PAPER = "paper"  # heading of what a task declares without a preset
 
@@ -143,11 +143,12 @@ def suite_divisions(suite: Registered) -> list[dict[str, Any]]:
     from pretask_bench.runs.suites import read_suite
 
     found = read_suite(registry(), suite.id)
-    return [division_json(division, found.fixed[division.name]) for division in found.file.division]
+    return [division_json(found, division) for division in found.file.division]
 
 
-def division_json(division: "Division", fixed: "FixedOptions") -> dict[str, Any]:
+def division_json(suite: "Suite", division: "Division") -> dict[str, Any]:
     """Return a division and what it holds fixed, as JSON holds it."""
+    fixed = suite.fixed[division.name]
     return {
         "name": division.name,
         "modality": division.modality,
@@ -157,6 +158,9 @@ def division_json(division: "Division", fixed: "FixedOptions") -> dict[str, Any]
         "measures": [measure.title for measure in division.measures],
         "run": list(division.run),
         "without": list(division.without),
+        "seeds": suite.seeds_of(division),
+        "baselines": list(suite.baselines_of(division)),
+        "beside": {task: list(names) for task in division.run if (names := suite.beside(division, task))},
         "fixed": {
             fixed.data_id: write_options(fixed.data_options, division.given_of("data")),
             **({fixed.on_id: write_options(fixed.on_options, division.given_of("on"))} if fixed.on_id else {}),
@@ -204,7 +208,7 @@ def preset_table(columns: Mapping[str, Mapping[str, str]]) -> Table:
 
 def suite_tables(divisions: Sequence[Mapping[str, Any]]) -> Iterator[Table]:
     """Yield a table of divisions, and one of what each holds fixed."""
-    columns = ("name", "modality", "samples", "preset", "measures", "run", "without")
+    columns = ("name", "modality", "samples", "preset", "measures", "run", "without", "seeds", "baselines")
     rows = [tuple(format_cell(division[column]) for column in columns) for division in divisions]
     yield Table("Divisions", ("division", *columns[1:]), rows)
     fixed: list[tuple[str, ...]] = [

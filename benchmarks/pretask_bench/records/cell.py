@@ -76,6 +76,11 @@ class Cell(ExtendedModel):
     hold_out: Annotated[float, Field(gt=0, lt=1)] | None = None
 
 
+def describe_held_out(cell: Cell) -> str:
+    """Return what to add to the name of data of which some of the training part was measured on; else nothing."""
+    return f", {cell.hold_out:g} of its training part" if cell.hold_out is not None else ""
+
+
 def cell_key(cell: Cell, without: Collection[str] = ()) -> str:
     """Return the name of what determines the numbers.
 

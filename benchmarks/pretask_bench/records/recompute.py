@@ -40,17 +40,20 @@ def check_data(verification: Verification, registry: Registry, settings: Mapping
 
 
 def check_data_set(
-    verification: Verification, registry: Registry, settings: Mapping[str, Any], users: list[tuple[Path, DataPart]]
+    verification: Verification,
+    registry: Registry,
+    settings: Mapping[str, Any],
+    users: list[tuple[Path, DataPart, float | None]],
 ) -> None:
     """Make one data set and compare it with all records that name it."""
-    path, part = users[0]
+    path, part, hold_out = users[0]
     try:
         with offline():
-            samples = make_data(registry, part, settings)
+            samples = make_data(registry, part, settings, hold_out)
     except Exception as error:  # whatever a stranger's options do to a data set
         verification.unchecked[f"data sets that cannot be made here: {part.id}: {str(error)[:300]}"] += 1
         return
-    for user, recorded in users:
+    for user, recorded, _ in users:
         verification.add(CONTENT, user, check_fingerprints(recorded, samples))
     if "train" in samples and "test" in samples:
         count = count_overlap(samples["train"], samples["test"])
@@ -67,13 +70,18 @@ def check_fingerprints(part: DataPart, samples: "Mapping[str, Samples]") -> Iter
             yield None if recorded == actual else f"{part.id} {name} should be {recorded}, made here it is {actual}"
 
 
-def make_data(registry: Registry, part: DataPart, settings: Mapping[str, Any]) -> "dict[str, Samples]":
-    """Return the train and test samples of a data set, where it can be made."""
+def make_data(
+    registry: Registry, part: DataPart, settings: Mapping[str, Any], hold_out: float | None
+) -> "dict[str, Samples]":
+    """Return the train and test samples of a data set, where it can be made, with some held out where that was so."""
+    from pretask.hold_out import HoldOut
+
     registered = registry.find("data", part.id)
     options_here = with_paths(registered, part.options, settings)
     if options_here.get("download"):
         raise PretaskError(part.id, "no download", "download=true", "Fetch it yourself, and set it to false.")
     data = build(registered, options_here)
+    data = data if hold_out is None else HoldOut(data, hold_out)
     return {name: data(name) for name in ("train", "test") if name in part.fingerprints}
 
 

@@ -209,23 +209,26 @@ def check_contents(records: Sequence[FiledRecord]) -> Iterator[tuple[Path, str |
     first: dict[bytes, tuple[Path, Mapping[str, str]]] = {}
     for path, record in records:
         for data in filter(None, (record.cell.data, record.cell.evaluated_on)):
-            first_path, known = first.setdefault(data_key(data), (path, data.fingerprints))
+            first_path, known = first.setdefault(data_key(data, record.cell.hold_out), (path, data.fingerprints))
             same = all(known.get(part, content) == content for part, content in data.fingerprints.items())
             message = f"{data.id} has other content here than in {first_path.name}: do not compare them"
             yield path, None if same else message
 
 
-def data_key(part: Part) -> bytes:
-    """Return a part and its options, as one key."""
-    return canonical_bytes({"id": part.id, "options": part.options})
+def data_key(part: Part, hold_out: float | None) -> bytes:
+    """Return a part and its options, and how much of it was held out, as one key."""
+    return canonical_bytes({"id": part.id, "options": part.options, "hold_out": hold_out})
 
 
-def group_by_data_set(verification: Verification) -> dict[bytes, list[tuple[Path, DataPart]]]:
-    """Return the data sets that records learned from or were measured on, each with the files that name it."""
-    named: dict[bytes, list[tuple[Path, DataPart]]] = {}
+def group_by_data_set(verification: Verification) -> dict[bytes, list[tuple[Path, DataPart, float | None]]]:
+    """Return the data sets that records learned from or were measured on, each with the files that name it.
+
+    With each goes how much of its training part was held out; None where nothing was.
+    """
+    named: dict[bytes, list[tuple[Path, DataPart, float | None]]] = {}
     for path, record in verification.records:
         for part in filter(None, (record.cell.data, record.cell.evaluated_on)):
-            named.setdefault(data_key(part), []).append((path, part))
+            named.setdefault(data_key(part, record.cell.hold_out), []).append((path, part, record.cell.hold_out))
     return named
 
 

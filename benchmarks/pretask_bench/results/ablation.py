@@ -151,7 +151,7 @@ def read_run(record: Record, evaluator: str, name: str) -> MeasuredRun:
     assert value is not None  # the metric was found in it
     cell = record.cell
     block = json_text([cell.data.model_dump(), cell.evaluated_on and cell.evaluated_on.model_dump()])
-    block += json_text(dict(cell.evaluators[evaluator]))
+    block += json_text([dict(cell.evaluators[evaluator]), cell.hold_out])
     return MeasuredRun(read_levels(cell), block, cell.seed, value)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from pretask import Metric
 
-from pretask_bench.records.cell import cell_key
+from pretask_bench.records.cell import cell_key, describe_held_out
 from pretask_bench.records.encoders import ENCODERS, RANDOM, RAW, TRAINED, column_label
 from pretask_bench.records.ids import short_name
 from pretask_bench.records.median import headlines, median_record
@@ -214,6 +214,7 @@ def summarize_group(group: Group) -> list[SummaryLine]:
     first = group[0]
     trained_on, evaluated_on = first.cell.data, first.cell.evaluated_on
     data = short_name(trained_on.id) + (f" → {short_name(evaluated_on.id)}" if evaluated_on is not None else "")
+    data += describe_held_out(first.cell)
     line = SummaryLine(run_title(first), data, len(group), pretext=pretext_metrics(group))
     if first.status == "failed":
         return [replace(line, failed=(first.error or "").strip().split("\n")[0])]

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pretask_bench.records.cell import describe_held_out
 from pretask_bench.records.encoders import RANDOM, TRAINED
 from pretask_bench.records.ids import short_name
 from pretask_bench.records.record import Record
@@ -102,7 +103,7 @@ def name_data(record: Record) -> str:
     """Return the data of a record, and what it was measured on where that is another."""
     cell = record.cell
     on = f", {describe_data(cell.evaluated_on)}" if cell.evaluated_on is not None else ""
-    return describe_data(cell.data) + on
+    return describe_data(cell.data) + on + describe_held_out(cell)
 
 
 def average_by_seed(records: Iterable[Record], evaluator: str, encoder: str, name: str) -> dict[int, float]:

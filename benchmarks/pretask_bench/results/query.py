@@ -40,6 +40,7 @@ FIELDS: Mapping[str, Callable[[Record], Sequence[str]]] = {
     "model": lambda record: [record.cell.model.id],
     "data": lambda record: [record.cell.data.id],
     "on": lambda record: [(record.cell.evaluated_on or record.cell.data).id],
+    "hold_out": lambda record: [NONE if record.cell.hold_out is None else f"{record.cell.hold_out:g}"],
     "evaluator": lambda record: [*record.cell.evaluators],
     "seed": lambda record: [str(record.cell.seed)],
     "modality": lambda record: [record.cell.modality or NONE],

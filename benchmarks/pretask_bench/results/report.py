@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from pretask import Metric
 
-from pretask_bench.records.cell import DataPart
+from pretask_bench.records.cell import DataPart, describe_held_out
 from pretask_bench.records.encoders import RANDOM, RAW, SUPERVISED, TRAINED, column_label
 from pretask_bench.records.measured import Pretext
 from pretask_bench.records.metrics import declared_metrics, direction, objective_metrics
@@ -40,6 +40,7 @@ def report_runs(records: Sequence[Record]) -> None:
         cell = of_one_set[0].cell
         seeds = ", ".join(str(record.cell.seed) for record in of_one_set)
         measured = "" if cell.evaluated_on is None else f", measured on {describe_data(cell.evaluated_on)}"
+        measured += describe_held_out(cell)
         print(f"\n{cell.task or cell.split.id} on {cell.data.id}{measured}, seed{'s' * (',' in seeds)} {seeds}")
         if number == 0:
             draw_table(PRETEXT_COLUMNS, pretext_rows(of_one_set), pretext_title(of_one_set[0]))

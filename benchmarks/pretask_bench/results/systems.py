@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pretask_bench.records.cell import Cell, DataPart
+from pretask_bench.records.cell import Cell, DataPart, describe_held_out
 from pretask_bench.records.encoders import RANDOM, RAW, SUPERVISED, TRAINED
 from pretask_bench.records.ids import short_name
 from pretask_bench.records.metrics import declared_metrics
@@ -162,7 +162,7 @@ def place_of(cell: Cell) -> str:
     """Return what to call the data that a cell was measured on: a task, a folder, else its id."""
     data: DataPart = cell.evaluated_on or cell.data
     named = (data.options.get(name) for name in PLACES)
-    return next((str(name) for name in named if name), short_name(data.id))
+    return next((str(name) for name in named if name), short_name(data.id)) + describe_held_out(cell)
 
 
 def system_title(record: Record) -> str:

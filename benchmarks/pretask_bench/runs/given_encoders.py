@@ -21,6 +21,7 @@ from pretask_bench.artifacts.task_file import RECORD
 from pretask_bench.records.encoders import name_given
 from pretask_bench.runs.initial import SUFFIX, TIMM, read_initial, read_origin
 from pretask_bench.runs.prepare import PreparedRun, build_encoder_without_memory
+from pretask_bench.runs.unseen import require_unseen
 
 OPTION = "--reference"
 
@@ -67,6 +68,7 @@ def read_given(registry: Registry, places: Iterable[str], prepared: PreparedRun)
     """
     found: dict[str, GivenEncoder] = {}
     for place in places:
+        require_unseen(OPTION, place, prepared.plan.build("data"))
         given = read_weights(place, prepared) if place == TIMM or place.endswith(SUFFIX) else read_run(registry, place)
         found.setdefault(given.label, given)
     for given in found.values():

@@ -100,7 +100,7 @@ class PlanSettings:
         for name, value in settings.items():
             if name in KINDS and self.parts.get(name) != value:
                 self.parts[name] = str(value)
-                self.replaced[name] = self.options.pop(name, {})
+                self.replaced[name] = {**self.options.pop(name, {}), **self.replaced.get(name, {})}
         for name, value in settings.items():
             if name not in KINDS:
                 part, _, option = name.partition(".")

@@ -21,6 +21,7 @@ from pretask_bench.runs.duplicates import find_duplicates
 from pretask_bench.runs.fit_with import FIT_BATCH, EncoderSource
 from pretask_bench.runs.initial import read_initial
 from pretask_bench.runs.plan import EVALUATION_DATA, PARTS, Plan, path_options
+from pretask_bench.runs.unseen import require_unseen
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,8 @@ def prepare_run(plan: Plan, device: torch.device, source: EncoderSource | None =
     """
     data = Remembered(plan.build("data"))
     evaluation_data = Remembered(plan.build(EVALUATION_DATA)) if EVALUATION_DATA in plan.parts else data
+    for option, place in {"--fit-with": plan.fit_with, "--init": plan.init}.items():
+        require_unseen(option, place, data)
     split, artifact = fit_split_of_plan(plan, data("train"), device, source)
     build_model, build_objective = plan.build("model"), plan.build("objective")
     encoder = build_encoder_without_memory(split, build_model, data("train"))

@@ -14,7 +14,7 @@ from pretask import PretaskError
 from pretask_registry import Registered, Registry, read_component_options, resolve_options
 from pretask_registry.discovery import describe_error
 from pretask_registry.options import REQUIRED
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pretask_bench.records.canonical import as_plain
 from pretask_bench.records.cell import Cell, Part
@@ -146,6 +146,17 @@ class SuiteFile(SuiteModel):
     tasks: Mapping[str, Settings] = {}
     division: Annotated[tuple[Division, ...], Field(min_length=1)]
 
+    @model_validator(mode="after")
+    def _names_are_known(self) -> "SuiteFile":
+        for division in self.division:
+            if division.given_as and division.given_as not in [other.name for other in self.division]:
+                raise ValueError(f"{division.name}: given_as names no division: {division.given_as[:60]}")
+        for settings in (*self.tasks.values(), *(own for one in self.division for own in one.tasks.values())):
+            beside = settings.get("beside", [])
+            if not isinstance(beside, list | tuple) or not {*map(str, beside)} <= {*REFERENCE_ENCODERS}:
+                raise ValueError(f"beside lists some of {', '.join(REFERENCE_ENCODERS)}; got {str(beside)[:60]}")
+        return self
+
 
 @dataclass(frozen=True)
 class FixedOptions:
@@ -204,7 +215,7 @@ class Suite:
 
     def beside(self, division: Division, task: str) -> tuple[ReferenceEncoder, ...]:
         """Return the reference encoders that are measured for one task of a division and needed of none."""
-        named = [*self.file.tasks.get(task, {}).get("beside", ()), *division.tasks.get(task, {}).get("beside", ())]
+        named = {**self.file.tasks.get(task, {}), **division.tasks.get(task, {})}.get("beside", ())
         needed = self.baselines_of(division)
         return tuple(name for name in REFERENCE_ENCODERS if name in named and name not in needed)
 

@@ -81,6 +81,9 @@ class Grid(GridModel):
         names = [name for table in tables for name in table]
         for name in [*names, *(name for drop in self.drop for name in drop.when if name != SEED)]:
             check_choice(name)
+        for share in [self.fixed.get(HOLD_OUT, 0.0), *(one for table in tables[1:] for one in table.get(HOLD_OUT, ()))]:
+            if isinstance(share, bool) or not isinstance(share, int | float):
+                raise ValueError(f"hold_out is a share such as 0.1, or 0 for none; got {share!r:.60}")
         if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"{sorted(twice)[0]} is chosen in two places")
         for table in self.zip:

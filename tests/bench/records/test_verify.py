@@ -281,7 +281,7 @@ def test_a_place_is_only_where_the_user_says(honest: Facts) -> None:
         changed(honest, other(cell__data__id="pretask/folder@1", cell__data__options={"root": "../../etc"}))
     ).cell.data
     with pytest.raises(PretaskError, match=r"the place of 'etc'; got only its name"):
-        make_data(Registry.load(), part, {})
+        make_data(Registry.load(), part, {}, None)
 
 
 def test_test_samples_that_occur_in_training_are_counted_by_content() -> None:

@@ -10,8 +10,12 @@ import pretask
 import pytest
 import torch
 from pretask_bench.cli.main import invoke
-from pretask_bench.records.record import Record
+from pretask_bench.records.record import Record, build_record
 from pretask_bench.records.store import read
+from pretask_bench.results.ablation import read_run
+from pretask_bench.results.groups import summarize_groups
+from pretask_bench.results.means import name_data
+from pretask_bench.results.systems import place_of
 from pretask_bench.runs.rerun import rerun
 from pretask_bench.runs.suites import read_suite
 from pretask_plugins.data.image.digits import Digits
@@ -22,6 +26,7 @@ RUN = ["run", "vae", "--preset", "small", "--device", "cpu", "--no-pictures", "-
 for setting in ("model.hidden=(8,)", "objective.latent_dim=2", "recipe.samples=64", "recipe.batch=16", "knn.k=1"):
     RUN += ["--set", setting]
 RUN += ["--evaluate", "knn"]
+HELD = ", 0.25 of its training part"
 SWEEP = """
 hold_out = 0.25
 task = "vae"
@@ -71,6 +76,31 @@ def test_a_sweep_finds_what_a_run_recorded(held: Record, capsys: Capture) -> Non
 def test_a_rerun_is_exact(held: Record) -> None:
     again = rerun(Registry.load(), held, {}, Path("again"), torch.device("cpu"), print)
     assert again.verdict == "exact"
+
+
+def test_it_is_not_averaged_with_what_was_measured_on_the_test_part(held: Record) -> None:
+    tested = build_record(
+        {**held.model_dump(mode="json"), "cell": {**held.model_dump(mode="json")["cell"], "hold_out": None}}
+    )
+    blocks = {read_run(record, "pretask/knn@1", "accuracy").block for record in (held, tested)}
+    assert len(blocks) == 2
+    assert place_of(held.cell) == "digits, 0.25 of its training part"
+    assert [line.data for line in summarize_groups([[held], [tested]])] == [f"digits{HELD}", "digits"]
+    assert name_data(held) == f"pretask/digits@1{HELD}"
+
+
+def test_verify_makes_the_same_parts_again(held: Record, capsys: Capture) -> None:
+    assert invoke(["run", *RUN[1:], "--json"]) == 0
+    capsys.readouterr()
+    assert invoke(["verify", "runs/records", "--recompute-data"]) == 0
+
+
+def test_a_run_that_saw_what_is_held_out_is_refused(held: Record, capsys: Capture) -> None:
+    assert invoke([*RUN, "--json"]) == 0
+    (whole,) = json.loads(capsys.readouterr().out)
+    for option in ("--init", "--reference"):
+        assert invoke([*RUN, "--hold-out", "0.5", option, whole["file"]]) == 2
+        assert "of the whole training part" in capsys.readouterr().err
 
 
 def test_no_board_takes_it(held: Record) -> None:

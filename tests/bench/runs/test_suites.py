@@ -270,6 +270,19 @@ def test_what_a_suite_leaves_open_may_differ_by_division(registry: Registry) -> 
         plan_suite(registry, suite, given=given | {"scans.data.size": 3})
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"given_as": "imagess"}, "given_as names no division: imagess"),
+        ({"tasks": {"vae": {"beside": "supervised"}}}, "beside lists some of random-init"),
+        ({"tasks": {"vae": {"beside": ["superviced"]}}}, "got .'superviced'."),
+    ],
+)
+def test_a_suite_that_misspells_is_refused(registry: Registry, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        suite_of(registry, **changes)
+
+
 def test_a_file_that_is_no_suite_is_refused_by_name(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pretask_bench.runs.suites.tomllib.loads", lambda text: {"summary": "…", "seeds": 0})
     with pytest.raises(PretaskError, match=r"pretask/quick@2 needs a suite in quick-2\.toml"):

@@ -80,6 +80,8 @@ def test_a_drop_leaves_out_what_meets_all_of_its_conditions(
     ("text", "needs"),
     [
         ("[axes]\nsplits = ['whole']", "no choice 'splits'"),
+        ("[fixed]\nhold_out = 'a tenth'", "a share such as 0.1"),
+        ("[axes]\nhold_out = [0.1, true]", "a share such as 0.1"),
         ("[axes]\nsplit = []", "axes.split"),
         ("[axes]\nsplit = ['whole']\n[fixed]\nsplit = 'whole'", "split is chosen in two places"),
         ("[[zip]]\nsplit = ['whole']\nmodel = ['mlp', 'convnet']", "split 1, model 2"),
