@@ -80,7 +80,7 @@ class Encoder(nn.Module):
         Args:
             inputs: One or several: uint8 or Pillow images of any size and mode; texts; waveforms; clips of uint8.
             layer: Another layer, its number from 1 or its name, such as `layer3`.
-            pooling: Another way of pooling positions: mean, last, own, mean-max or segments (pretask.pooling).
+            pooling: Another way of pooling positions, such as mean, last or mean-max; `pretask.pooling` has them all.
             rate: Hz of waveforms, frames per second of clips.
 
         Raises:

@@ -14,6 +14,8 @@ among several on held-out data, as they choose the layer:
     segments  the means of four segments of equal length, one after the other, side by side: the others, but for the
               last position, forget the order of time. Only where it is named, since it has four times the width; of
               lines, and of clips whose time is an axis of the grid, the first of three
+    quarters  the means of the four quarters of an image, row by row, side by side: the others forget what stood where.
+              Likewise only where it is named; of grids of two axes
 
 Positions are those of content: neither padding nor the tokens that a vocabulary names as pad, start, end, separator or
 class. A mask and the unknown token stand for words, and count. Where a sample has no content, all of it is 0. Of a
@@ -24,8 +26,10 @@ stream that has seen most. Where a model offers past and future but nothing that
 side, as ELMo hands them on.
 
 Source: Devlin et al., NAACL 2019 (class token); Conneau et al., EMNLP 2017 (mean and max over positions); Radford et
-al. 2018 (last token); Laptev, Marszalek, Schmid and Rozenfeld, CVPR 2008 (a histogram for each segment of time).
-Axes: B batch, V views, N positions, T of them along time, P places, L tokens, S segments, D width.
+al. 2018 (last token); Laptev, Marszalek, Schmid and Rozenfeld, CVPR 2008 (a histogram for each segment of time);
+Lazebnik, Schmid and Ponce, CVPR 2006 (one for each quarter of an image).
+Axes: B batch, V views, N positions, T of them along time, P places, L tokens, S segments, H, W positions down and
+across, D width.
 """
 
 from collections.abc import Collection, Mapping
@@ -38,7 +42,7 @@ from pretask.specs import SEES_AT_MOST, Sight, Vocabulary
 from pretask.values import Features, Inputs
 
 POOLINGS = ("mean", "last", "own", "mean-max")  # of equally good ones, probes take the first
-KNOWN_POOLINGS = (*POOLINGS, "segments")  # with what has to be named
+KNOWN_POOLINGS = (*POOLINGS, "segments", "quarters")  # with what has to be named
 NUM_SEGMENTS = 4
 MAX_WIDTH = 1024  # features up to which mean-max is offered
 NO_CONTENT = ("pad", "start", "end", "separator", "class")  # roles of tokens that are in no text
@@ -68,6 +72,8 @@ def pool(
         found["own"] = join_widest(features.pooled)
     if "segments" in names and len(features.grid) in (1, 3) and features.grid[0] > 1:
         found["segments"] = segment_means(vectors, mask, features.grid[0])
+    if "quarters" in names and len(features.grid) == 2 and min(features.grid) > 1:
+        found["quarters"] = quarter_means(vectors, mask, features.grid)
     return {name: found[name].flatten(1) for name in KNOWN_POOLINGS if name in found and name in names}
 
 
@@ -141,6 +147,28 @@ def segment_means(
     weight = (inside[:, :, :, None] & kept[..., None]).to(vectors.dtype)  # (B, V, T, P, S)
     total = torch.einsum("bvtps,bvtpd->bvsd", weight, tokens.masked_fill(~kept[..., None], 0))
     means: Tensor = total / weight.sum((2, 3)).clamp(min=1)[..., None]
+    return means.flatten(2)
+
+
+def quarter_means(
+    vectors: Float[Tensor, "B V N D"], mask: Bool[Tensor, "B V N"] | None, grid: tuple[int, ...]
+) -> Float[Tensor, "B V _"]:
+    """Return the means of the quarters of images, the upper left one first, row by row.
+
+    Args:
+        vectors: N is H by W.
+        mask: Which positions count. A quarter without any is 0.
+        grid: H and W; an odd row or column in the middle is of the upper or left quarters.
+    """
+    down, across = ((torch.arange(side, device=vectors.device) * 2 >= side + side % 2).int() for side in grid)
+    quarter = (2 * down[:, None] + across).flatten()  # (N,)
+    weight = (
+        (quarter[:, None] == torch.arange(4, device=vectors.device)).to(vectors.dtype).expand(*vectors.shape[:3], 4)
+    )
+    if mask is not None:
+        weight, vectors = weight * mask[..., None], vectors.masked_fill(~mask[..., None], 0)
+    total = torch.einsum("bvns,bvnd->bvsd", weight, vectors)
+    means: Tensor = total / weight.sum(2).clamp(min=1)[..., None]
     return means.flatten(2)
 
 

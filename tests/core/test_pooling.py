@@ -120,6 +120,20 @@ def test_segments_are_the_means_of_consecutive_moments_in_their_order() -> None:
         assert torch.allclose(found["segments"][sample], torch.cat(expected), atol=1e-6)
 
 
+def test_quarters_are_the_means_of_what_lies_in_them_and_only_of_images_that_name_them() -> None:
+    numbers = torch.arange(15, dtype=torch.float32).reshape(1, 1, 15, 1)  # three rows of five
+    made = Features({"all": numbers}, {"all": numbers.mean(2)}, (3, 5))
+    found = pool(made, names=("quarters",))["quarters"]
+    rows = numbers.reshape(3, 5)
+    expected = [rows[:2, :3].mean(), rows[:2, 3:].mean(), rows[2:, :3].mean(), rows[2:, 3:].mean()]
+    assert torch.allclose(found, torch.stack(expected)[None])
+    assert "quarters" not in pool(made)
+    assert pool(features(grid=(LINE,)), names=("quarters",)) == {}
+    lower = torch.arange(15) >= 10  # the upper quarters have nothing
+    present = replace(made, present=lower.reshape(1, 1, 15))
+    assert pool(present, names=("quarters",))["quarters"].tolist() == [[0, 0, 11, 13.5]]
+
+
 def test_segments_are_of_the_content_and_of_time_alone_and_only_where_they_are_named() -> None:
     present = torch.tensor([True] * 4 + [False] * 3).expand(3, 2, -1)
     made = features(present=present)

@@ -58,7 +58,7 @@ class FewLabels:
         label_fraction: Fractions of every class.
         draws: Subsets of each size.
         layer: Number of the layer; 0 for the output.
-        pooling: mean, last, own (the model's own summary, such as a class token), mean-max or segments.
+        pooling: mean, last, own (the model's own summary, such as a class token), mean-max, segments or quarters.
         label: Name of the labels; the first ones when empty.
         val_fraction: Fraction of a subset on which the regularizer is chosen.
         dtype: Of the arithmetic.

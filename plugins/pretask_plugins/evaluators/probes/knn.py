@@ -44,7 +44,7 @@ class NearestNeighbors:
         label: Name of the labels; the first ones when empty.
         val_fraction: Fraction of the training part on which all is chosen.
         pooling: Those to choose from: mean, last, own (the model's own pooled vector, such as a class token), mean-max,
-            and segments, which keep the order of time (pretask.pooling).
+            segments and quarters, which keep the order of time and what is where (pretask.pooling).
     """
 
     k: tuple[PositiveInt, ...] = (1, 5, 10, 20, 50, 100, 200)

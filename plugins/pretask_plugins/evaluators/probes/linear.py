@@ -52,7 +52,7 @@ class LinearProbe:
         label: Name of the labels; the first ones when empty.
         val_fraction: Fraction of the training part on which regularizer, pooling and layer are chosen.
         pooling: Those to choose from: mean, last, own (the model's own pooled vector, such as a class token), mean-max,
-            and segments, which keep the order of time (pretask.pooling).
+            segments and quarters, which keep the order of time and what is where (pretask.pooling).
         dtype: Of the arithmetic; bfloat16 is for products of matrices alone.
         readout: Whether the headline is of the best layer, or of all of them, mixed.
     """

@@ -49,7 +49,7 @@ class MultiLabelProbe:
         label: Name of the labels; the first ones that allow several classes when empty.
         val_fraction: Fraction of the training part on which all is chosen.
         pooling: Those to choose from: mean, last, own (the model's own pooled vector, such as a class token), mean-max,
-            and segments, which keep the order of time (pretask.pooling).
+            segments and quarters, which keep the order of time and what is where (pretask.pooling).
     """
 
     label: str = ""

@@ -36,7 +36,7 @@ class Rank:
 
     Args:
         train_size: Training samples at most, drawn by the seed; 0 for all.
-        pooling: mean, last, own (the model's own pooled vector, such as a class token), mean-max or segments.
+        pooling: mean, last, own (the model's own pooled vector, such as a class token), mean-max, segments or quarters.
     """
 
     train_size: NonNegativeInt = 25_600

@@ -55,7 +55,7 @@ class Retrieval:
         label: Name of the labels; the first ones when empty.
         val_fraction: Fraction of the training part on which layer and pooling are chosen.
         pooling: Those to choose from: mean, last, own (the model's own pooled vector, such as a class token), mean-max,
-            and segments, which keep the order of time (pretask.pooling).
+            segments and quarters, which keep the order of time and what is where (pretask.pooling).
     """
 
     k: tuple[PositiveInt, ...] = (1, 5, 10)

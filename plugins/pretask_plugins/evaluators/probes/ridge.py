@@ -48,7 +48,7 @@ class RidgeProbe:
         label: Name of the labels; the first ones when empty.
         val_fraction: Fraction of the training part on which regularizer, pooling and layer are chosen.
         pooling: Those to choose from: mean, last, own (the model's own pooled vector, such as a class token), mean-max,
-            and segments, which keep the order of time (pretask.pooling).
+            segments and quarters, which keep the order of time and what is where (pretask.pooling).
     """
 
     label: str = ""
