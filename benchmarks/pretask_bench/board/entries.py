@@ -197,6 +197,7 @@ class RecordSorter:
         outside: How many enter no division, by the reason.
         faulty: What verify finds wrong, by hash.
         choices: What tells entries apart, by the hash of each record that may count.
+        trainings: Of that what was there before anything was measured, likewise.
         disputes: Cells whose records diverge.
     """
 
@@ -206,6 +207,7 @@ class RecordSorter:
     outside: Counter[str] = field(default_factory=Counter)
     faulty: dict[str, list[str]] = field(default_factory=dict)
     choices: dict[str, bytes] = field(default_factory=dict)
+    trainings: dict[str, bytes] = field(default_factory=dict)
     disputes: list[Dispute] = field(default_factory=list)
 
     def admit(self, records: RecordsByHash) -> dict[str, list[str]]:
@@ -218,7 +220,9 @@ class RecordSorter:
                 self.faulty[name] = faults
             elif divisions:
                 entering[name] = [division.name for division in divisions]
-                self.choices[name] = data_fingerprint(record).encode() + self.option_checker.choice(record.cell)
+                choice = self.option_checker.choice(record.cell)
+                self.choices[name] = data_fingerprint(record).encode() + choice
+                self.trainings[name] = json.dumps(record.cell.data.fingerprints, sort_keys=True).encode() + choice
         return entering
 
     def find_divisions(self, record: Record) -> list[Division]:
@@ -368,7 +372,8 @@ def sort_records(
     remaining = {name: record for name, record in sorted(records.items()) if name not in withdrawn}
     complete = {name: record for name, record in remaining.items() if record.status == "complete"}
     entering = sorter.admit(complete)
-    copies = find_duplicate_results({name: records[name] for name in entering}, sorter.choices, sorter.keeper)
+    entering_records = {name: records[name] for name in entering}
+    copies = find_duplicate_results(entering_records, sorter.choices, sorter.trainings, sorter.keeper)
     competing = {name: records[name] for name in entering if name not in copies}
     competitions = sorter.build_competitions(competing, entering)
     shown = {

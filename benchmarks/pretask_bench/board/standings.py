@@ -129,9 +129,9 @@ class Contender:
         return self.evidence[TRAINED]
 
     @property
-    def compares_constants(self) -> bool:
-        """Whether both ends of the scale are numbers that are known without an error."""
-        return SUPERVISED not in self.evidence and self.zero_of == CHANCE
+    def has_given_reference(self) -> bool:
+        """Whether 1 is a number that the suite names, such as every item right; nobody has to show that it is reached."""
+        return SUPERVISED not in self.evidence
 
 
 def rank_competition(competition: Competition) -> Ranking:
@@ -235,7 +235,7 @@ def find_learnable(contenders: Sequence[Contender]) -> list[bool]:
     )
     return [
         contender.reference_evidence.mean > contender.zero_evidence.mean
-        if contender.compares_constants
+        if contender.has_given_reference
         else bool(above)
         for contender, above in zip(contenders, significant, strict=True)
     ]
@@ -291,8 +291,10 @@ def explain_unranked(scale: Scale, contenders: Sequence[Contender]) -> str:
     )
     reference_text, zero_text = (format_number(number, scale.metric) for number in (reference, zero))
     names = sorted({CHANCE if contender.zero_of == CHANCE else column_label(RANDOM) for contender in contenders})
+    is_supervised = scale.measure.reference == SUPERVISED
     text = (
-        f"{scale.measure.title}: the supervised reference is not significantly above the score's zero "
+        f"{scale.measure.title}: the {'supervised ' * is_supervised}reference is not "
+        f"{'significantly ' * is_supervised}above the score's zero "
         f"({reference_text} against {zero_text} of {' or '.join(names)})"
     )
     return text.replace(" %", "\u202f%")

@@ -152,12 +152,17 @@ def has_items(first: Record, second: Record, evaluator: str, metric: str) -> boo
     return all(result is not None and metric in result.items for result in results)
 
 
-def find_duplicate_results(records: RecordsByHash, choices: Mapping[str, bytes], keeper: Keeper) -> dict[str, str]:
+def find_duplicate_results(
+    records: RecordsByHash, choices: Mapping[str, bytes], trainings: Mapping[str, bytes], keeper: Keeper
+) -> dict[str, str]:
     """Find results that are filed under several cells, of which one counts.
+
+    One network that was measured on several data sets has several results, each with numbers of its own.
 
     Args:
         records: That would count, by hash.
         choices: By hash, what tells entries apart; the seed is another matter.
+        trainings: By hash the part of it that was there before anything was measured.
         keeper: The keeper whose named authors go first.
 
     Returns:
@@ -170,14 +175,29 @@ def find_duplicate_results(records: RecordsByHash, choices: Mapping[str, bytes],
         keys = result_keys(records[name])
         candidates = [originals[key] for key in keys if key in originals]
         same = [original for original in candidates if same_result(records[original], records[name])]
-        cell = choices[name], records[name].cell.seed
-        of_other_cells = [original for original in same if (choices[original], records[original].cell.seed) != cell]
+        of_other_cells = [
+            original
+            for original in same
+            if is_elsewhere(original, name, records, choices)
+            and not is_other_measure(original, name, records, trainings)
+        ]
         if of_other_cells:
             copies[name] = of_other_cells[0]
         else:
             for key in keys:
                 originals.setdefault(key, name)
     return copies
+
+
+def is_elsewhere(first: str, second: str, records: RecordsByHash, choices: Mapping[str, bytes]) -> bool:
+    """Return whether two records are of different choices or seeds."""
+    return (choices[first], records[first].cell.seed) != (choices[second], records[second].cell.seed)
+
+
+def is_other_measure(first: str, second: str, records: RecordsByHash, trainings: Mapping[str, bytes]) -> bool:
+    """Return whether two records are of one training that was measured twice, with numbers of its own each time."""
+    differ = trained_results(records[first]) != trained_results(records[second])
+    return differ and not is_elsewhere(first, second, records, trainings)
 
 
 def same_result(first: Record, second: Record) -> bool:

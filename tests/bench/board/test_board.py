@@ -119,6 +119,13 @@ def test_a_division_may_need_fewer_seeds_than_its_suite(facts: Facts) -> None:
     assert len(table["ranking"]) == 1
 
 
+def test_a_number_as_the_reference_need_not_be_far_above_uncertain_random_weights(facts: Facts) -> None:
+    shaky = [entrant(facts, 0.4 + 0.01 * seed, seed=seed, beside={"random-init": 0.2 + 0.2 * seed}) for seed in (0, 1)]
+    perfect = suite(2, measures=({**LINEAR, "reference": 1.0},), changes={"baselines": ["random-init"]})
+    (table,) = json.loads(render_board(perfect, named(*shaky))[1])["tables"]
+    assert (table["fault"], len(table["ranking"])) == ("", 1)
+
+
 def test_training_that_made_nothing_better_than_pixels_is_ranked_after_what_did(facts: Facts) -> None:
     """Trained 41.0, random 41.6, raw 99.6: it had rank 1 and a score of 1.135."""
     untrained = {"random-init": 0.416, "raw-input": 0.996, "supervised": 0.996}

@@ -11,7 +11,9 @@ from pretask import PretaskError
 from pretask_bench.board.entries import sort_records
 from pretask_bench.board.keeper import Keeper, read_authors, read_withdrawn
 from pretask_bench.board.site import render_board
+from pretask_bench.board.trust import find_duplicate_results
 from pretask_bench.cli.main import invoke
+from pretask_bench.records.cells import OptionChecker
 from pretask_bench.records.measured import pack_items
 from pretask_bench.records.record import Record, build_record, record_hash
 from pretask_bench.records.store import write
@@ -202,6 +204,30 @@ def test_one_result_under_many_cells_makes_one_row(facts: Facts) -> None:
     assert entry["seeds"] == [0, 1, 2]
     assert len(found["copies"]) + len(entry["confirming"]) == 5 * 3 + 3
     assert {record["record"] for record in found["copies"]}.isdisjoint(entry["records"])
+
+
+def test_one_network_that_is_measured_on_two_data_sets_has_two_results(facts: Facts) -> None:
+    """Half of the entries of two divisions that one training enters were taken for copies of the other half."""
+    first = entrant(facts)
+    elsewhere = {"id": "pretask/shapes@1", "options": {}, "fingerprints": {"train": "c" * 64, "test": "d" * 64}}
+    second = changed(
+        entrant(facts, 0.4), lambda f: (f.update(weights=first.weights), f["cell"].update(evaluated_on=elsewhere))
+    )
+    same = changed(first, lambda f: f["cell"].update(evaluated_on=elsewhere))
+    other_training = changed(second, lambda f: f["cell"]["recipe"].update(lr=0.7))
+    assert find_copies(first, second) == 0
+    assert find_copies(first, same) == 1  # the same numbers of other data
+    assert find_copies(first, other_training) == 1
+
+
+def find_copies(*records: Record) -> int:
+    """How many of these records are taken for copies of another cell."""
+    by_name = named(*records)
+    checker = OptionChecker(None)
+    own = {name: json.dumps(record.cell.data.fingerprints).encode() for name, record in by_name.items()}
+    trainings = {name: own[name] + checker.choice(record.cell) for name, record in by_name.items()}
+    choices = {name: trainings[name] + repr(record.cell.evaluated_on).encode() for name, record in by_name.items()}
+    return len(find_duplicate_results(by_name, choices, trainings, Keeper()))
 
 
 def test_a_copy_that_leaves_out_its_weights_and_losses_is_one_too(facts: Facts) -> None:
