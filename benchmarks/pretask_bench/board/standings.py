@@ -130,7 +130,7 @@ class Contender:
 
     @property
     def has_given_reference(self) -> bool:
-        """Whether 1 is a number that the suite names, such as every item right; nobody has to show that it is reached."""
+        """Whether 1 is a number that the suite names, such as every item right, which nobody has to show."""
         return SUPERVISED not in self.evidence
 
 

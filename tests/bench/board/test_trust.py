@@ -210,9 +210,8 @@ def test_one_network_that_is_measured_on_two_data_sets_has_two_results(facts: Fa
     """Half of the entries of two divisions that one training enters were taken for copies of the other half."""
     first = entrant(facts)
     elsewhere = {"id": "pretask/shapes@1", "options": {}, "fingerprints": {"train": "c" * 64, "test": "d" * 64}}
-    second = changed(
-        entrant(facts, 0.4), lambda f: (f.update(weights=first.weights), f["cell"].update(evaluated_on=elsewhere))
-    )
+    own = {"weights": first.weights, "pretext": first.model_dump(mode="json")["pretext"]}
+    second = changed(entrant(facts, 0.4), lambda f: (f.update(own), f["cell"].update(evaluated_on=elsewhere)))
     same = changed(first, lambda f: f["cell"].update(evaluated_on=elsewhere))
     other_training = changed(second, lambda f: f["cell"]["recipe"].update(lr=0.7))
     assert find_copies(first, second) == 0
