@@ -13,7 +13,7 @@ Axes: N words, R rows, L positions of a row, P positions in all, D width.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -56,7 +56,7 @@ class WordReader:
             raise PretaskError(self.who, "data of text that takes a text of your own (encode)", "none", "Use text.")
 
     @cached_property
-    def source(self) -> Data:
+    def source(self) -> Any:
         """The data itself, which has the tokenizer."""
         return source_of(self.data)
 
