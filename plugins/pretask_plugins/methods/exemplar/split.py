@@ -44,7 +44,7 @@ from pretask_plugins.methods.exemplar.seeds import draw_seed_centers, principal_
 from pretask_plugins.shared.constants import build_once
 from pretask_plugins.shared.fractions import as_fractions
 
-MAX_BLOCK = 1 << 19  # numbers of the images that are worked on at a time
+MAX_BLOCK = 1 << 21  # numbers of the images that are worked on at a time
 SHOWN_CLASSES, SHOWN_COPIES = 6, 8  # of a picture: classes, and copies of each
 IN_PLACE: Mapping[str, Any] = {"shift": 0.0, "scale": (1.0, 1.0), "rotation": 0.0}
 
