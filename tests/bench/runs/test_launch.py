@@ -50,6 +50,7 @@ def test_where_a_process_dies_the_others_end_and_a_line_says_which_it_was(
 
 @pytest.mark.parametrize(("first", "code"), [("exit 0", 0), ("exit 2", 2), ("exit 75", 75)])
 def test_the_code_of_the_first_process_is_that_of_the_command(first: str, code: int, tmp_path: Path) -> None:
+    (tmp_path / "1").write_text("")  # the second one may be seen to end first
     assert watch([start("sh", "-c", first), start("sh", "-c", first)], tmp_path) == code
 
 
