@@ -72,22 +72,21 @@ class Feed:
         So the steps that are made together are the same wherever a run goes on; some before `first` may be among them.
         """
         begins = range(first - first % together, last, together)
+        groups = (range(begin, min(begin + together, last)) for begin in begins)
         small = self.unread or self.samples.data[:1].nbytes * self.size * together < MIN_BYTES_ASIDE
         if self.device.type == "cpu" and small and not isinstance(self.samples.data, UnreadRows):
-            for begin in begins:
-                steps = range(begin, min(begin + together, last))
-                yield steps, self.fetch(begin, len(steps))
+            for steps in groups:
+                yield steps, self.fetch(steps.start, len(steps))
             return
         with ThreadPoolExecutor(1) as loader:
-            ahead = loader.submit(self.fetch_aside, range(begins.start, min(begins.start + together, last)))
-            for begin in begins:
-                steps = range(begin, min(begin + together, last))
-                batches, is_there = ahead.result()
-                if steps.stop < last:
-                    ahead = loader.submit(self.fetch_aside, range(steps.stop, min(steps.stop + together, last)))
-                if is_there is not None:
-                    wait_for(is_there, batches)
-                yield steps, batches
+            before: tuple[range, Any] | None = None
+            for steps in groups:
+                coming = steps, loader.submit(self.fetch_aside, steps)
+                if before is not None:
+                    yield before[0], take_fetched(*before[1].result())
+                before = coming
+            if before is not None:
+                yield before[0], take_fetched(*before[1].result())
 
     def fetch_aside(self, steps: range) -> tuple[Batches, "torch.cuda.Event | None"]:
         """Fetch the batches of some steps; on a GPU in a stream beside that of the steps, with the event of its end."""
@@ -97,9 +96,12 @@ class Feed:
             return self.fetch(steps.start, len(steps)), self.stream.record_event()
 
 
-def wait_for(is_there: "torch.cuda.Event", batches: Batches) -> None:
-    """Let the stream of the steps wait for batches, and keep their memory until it has used them."""
+def take_fetched(batches: Batches, is_there: "torch.cuda.Event | None") -> Batches:
+    """Return batches; let the stream of the steps wait for them, and keep their memory until it has used them."""
+    if is_there is None:
+        return batches
     stream = torch.cuda.current_stream()
     stream.wait_event(is_there)
     for _, tensor in iterate_tensors([vars(batch) for batch, _ in batches]):
         tensor.record_stream(stream)
+    return batches

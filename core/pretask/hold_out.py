@@ -5,8 +5,6 @@ the clips of a video or the rows of a book, stays together but for one place of 
 training part before, such as a vocabulary, has seen what is held out.
 """
 
-from dataclasses import replace
-from hashlib import sha256
 from inspect import getattr_static, signature
 from itertools import pairwise
 from types import FunctionType
@@ -47,11 +45,11 @@ class HoldOut(Remembered):
             raise PretaskError("hold_out", "the part train or test", part, "Name one of these.")
         if not self.parts:
             samples = self.source("train")
-            held = find_last(samples, self.share, count_together(self.source))
+            held = find_last(samples, self.share, rows_of_question(self.source))
             left = torch.ones(len(samples), dtype=torch.bool).index_fill_(0, held, False).nonzero()[:, 0]
             self.parts = {
-                "train": name_part(samples, left, f"without the last {self.share:g} of every class"),
-                "test": name_part(samples, held, f"the last {self.share:g} of every class"),
+                "train": samples.part(left, f"without the last {self.share:g} of every class"),
+                "test": samples.part(held, f"the last {self.share:g} of every class"),
             }
         return self.parts[part]
 
@@ -81,25 +79,25 @@ def check_share(share: float) -> float:
     return float(share)
 
 
-def count_together(source: Data) -> int:
-    """Return how many rows are one sample to a person: the choices of a question, else one."""
+def rows_of_question(source: Data) -> int:
+    """Return how many rows stay together, as the choices of a question do; else one."""
     choices = getattr(source, "choices", 1)
     return choices if isinstance(choices, int) and choices > 0 else 1
 
 
-def find_last(samples: Samples, share: float, together: int = 1) -> Int[Tensor, " M"]:
+def find_last(samples: Samples, share: float, rows: int = 1) -> Int[Tensor, " M"]:
     """Return the numbers of the last samples of every class, in order; those without a class count as one.
 
     Args:
         samples: Of the training part.
         share: How many of them; of every class as near to it as whole samples allow, and of all together.
-        together: Rows that stay together, which have no classes then.
+        rows: That stay together; more than one have no classes.
     """
-    count = len(samples) // together
+    count = len(samples) // rows
     if count < 2:
         raise PretaskError("hold_out", "at least 2 samples to learn from", f"{count}", "Use more data.")
     first = next(iter(samples.labels.values()), None)
-    has_classes = together == 1 and first is not None and first.value.ndim == 1 and not first.value.is_floating_point()
+    has_classes = rows == 1 and first is not None and first.value.ndim == 1 and not first.value.is_floating_point()
     labels = first.value.cpu() if first is not None and has_classes else torch.zeros(count, dtype=torch.int64)
     order = labels.argsort(stable=True)
     ends = torch.unique_consecutive(labels[order], return_counts=True)[1].cumsum(0).tolist()
@@ -108,11 +106,4 @@ def find_last(samples: Samples, share: float, together: int = 1) -> Int[Tensor, 
     held = torch.cat([order[end - number : end] for end, number in zip(ends, taken, strict=True)])
     held = held if len(held) else order[-1:]
     held = held[1:] if len(held) == count else held
-    rows = held.sort().values[:, None] * together + torch.arange(together)
-    return rows.flatten()
-
-
-def name_part(samples: Samples, selected: Int[Tensor, " M"], name: str) -> Samples:
-    """Return some of the samples, with the hash of which they are, where it is known what they are of."""
-    some = samples.some(selected, name)
-    return replace(some, fingerprint=some.fingerprint and sha256(some.fingerprint.encode()).hexdigest())
+    return (held.sort().values[:, None] * rows + torch.arange(rows)).flatten()

@@ -5,12 +5,10 @@ Axes: N samples, C channels, H W image, T frames, L tokens, S samples of a wavef
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool
 from torch import Tensor
 
 from pretask.cache import fingerprint
@@ -76,7 +74,8 @@ def as_data(given: Any) -> Data:
     if len(samples) < TEST_PERIOD:
         raise refuse(f"at least {TEST_PERIOD} samples, of which every tenth is for testing", f"{len(samples)}")
     is_test = torch.arange(len(samples)) % TEST_PERIOD == TEST_PERIOD - 1
-    return OwnData(take(samples, ~is_test, "but every tenth"), take(samples, is_test, "every tenth"))
+    learned, tested = ((~is_test).nonzero()[:, 0], is_test.nonzero()[:, 0])
+    return OwnData(samples.part(learned, "but every tenth"), samples.part(tested, "every tenth"))
 
 
 def join_parts(train: Samples, test: Samples) -> OwnData:
@@ -87,12 +86,6 @@ def join_parts(train: Samples, test: Samples) -> OwnData:
     words = max((part.observed.vocabulary for part in (train, test)), key=lambda words: words.size if words else 0)
     train, test = (replace(part, observed=replace(part.observed, vocabulary=words)) for part in (train, test))
     return OwnData(train, test)
-
-
-def take(samples: Samples, selected: Bool[Tensor, " N"], name: str) -> Samples:
-    """Return some of the samples, with the hash of which they are."""
-    some = samples.some(selected.nonzero()[:, 0], name)
-    return replace(some, fingerprint=sha256(some.fingerprint.encode()).hexdigest())
 
 
 def as_samples(given: Any) -> Samples:

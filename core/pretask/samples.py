@@ -5,6 +5,7 @@ Axes: N samples, L labeled positions.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import Any
 
 import torch
@@ -88,6 +89,11 @@ class Samples:
             present=None if self.present is None else self.present[selected],
             fingerprint=self.fingerprint and f"{self.fingerprint}, {name}",
         )
+
+    def part(self, selected: slice | Int[Tensor, " M"], name: str) -> "Samples":
+        """Return some of the samples as a part with a hash of its own, where it is known what they are of."""
+        some = self.some(selected, name)
+        return replace(some, fingerprint=some.fingerprint and sha256(some.fingerprint.encode()).hexdigest())
 
     def take(self, selected: int | slice | Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
         """Return the data of some samples, as a split is given it."""

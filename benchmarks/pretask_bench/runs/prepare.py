@@ -104,7 +104,7 @@ def prepare_run(plan: Plan, device: torch.device, source: EncoderSource | None =
     data = Remembered(plan.build("data"))
     evaluation_data = Remembered(plan.build(EVALUATION_DATA)) if EVALUATION_DATA in plan.parts else data
     for option, place in {"--fit-with": plan.fit_with, "--init": plan.init}.items():
-        require_unseen(option, place, data)
+        require_unseen(option, place, data.source)
     split, artifact = fit_split_of_plan(plan, data("train"), device, source)
     build_model, build_objective = plan.build("model"), plan.build("objective")
     encoder = build_encoder_without_memory(split, build_model, data("train"))

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from pretask import Data, PretaskError
 from pretask.hold_out import HoldOut
-from pretask.samples import Remembered
 
 from pretask_bench.artifacts.load import find_folder
 from pretask_bench.artifacts.task_file import RECORD
@@ -18,15 +17,14 @@ def require_unseen(option: str, place: Path | str | None, data: Data) -> None:
     Args:
         option: That names the run.
         place: Of the run; weights that are of no run are not known to have seen anything.
-        data: That is learned from.
+        data: That is learned from, as its plan builds it.
     """
-    held = data.source if isinstance(data, Remembered) and not isinstance(data, HoldOut) else data
-    if not isinstance(held, HoldOut) or place is None or str(place) == TIMM or str(place).endswith(SUFFIX):
+    if not isinstance(data, HoldOut) or place is None or str(place) == TIMM or str(place).endswith(SUFFIX):
         return
     record = find_folder(Path(place)) / RECORD
     if not record.is_file():
         return
-    if parse_record(record.read_bytes()).cell.data.fingerprints.get("train") == held.source("train").fingerprint:
+    if parse_record(record.read_bytes()).cell.data.fingerprints.get("train") == data.source("train").fingerprint:
         needs = "a run that has not learned from what is held out"
         got = f"{Path(place).name}, of the whole training part"
-        raise PretaskError(option, needs, got, f"Train it with --hold-out {held.share:g}, too.", exit_code=2)
+        raise PretaskError(option, needs, got, f"Train it with --hold-out {data.share:g}, too.", exit_code=2)
