@@ -63,8 +63,8 @@ def measure_operations(workloads: Iterable[Workload], device: torch.device) -> d
 def count_step(run: Run) -> tuple[Mapping[str, float], Counter[str]]:
     """Count what a whole step computes, and what model and objective do on tensors that are ready; without optimizer.
 
-    Of steps that are split together it is the mean. Some go before: what is built once is not of
-    every step. Gradients are watched for the first half second of a run only, and are not here.
+    Of steps that are split together it is the mean. Some go before: what is built once is not of every step. Gradients
+    are watched for the first half second of a run only, and are not here.
     """
     run.gradients.is_decided = True
     steps = run.iterate_steps(0, ENDLESS)

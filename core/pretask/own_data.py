@@ -74,7 +74,7 @@ def as_data(given: Any) -> Data:
     if len(samples) < TEST_PERIOD:
         raise refuse(f"at least {TEST_PERIOD} samples, of which every tenth is for testing", f"{len(samples)}")
     is_test = torch.arange(len(samples)) % TEST_PERIOD == TEST_PERIOD - 1
-    learned, tested = ((~is_test).nonzero()[:, 0], is_test.nonzero()[:, 0])
+    learned, tested = (selected.nonzero()[:, 0] for selected in (~is_test, is_test))
     return OwnData(samples.part(learned, "but every tenth"), samples.part(tested, "every tenth"))
 
 

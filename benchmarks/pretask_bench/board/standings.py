@@ -291,10 +291,11 @@ def explain_unranked(scale: Scale, contenders: Sequence[Contender]) -> str:
     )
     reference_text, zero_text = (format_number(number, scale.metric) for number in (reference, zero))
     names = sorted({CHANCE if contender.zero_of == CHANCE else column_label(RANDOM) for contender in contenders})
-    is_supervised = scale.measure.reference == SUPERVISED
+    what = "reference is not"
+    if scale.measure.reference == SUPERVISED:
+        what = "supervised reference is not significantly"
     text = (
-        f"{scale.measure.title}: the {'supervised ' * is_supervised}reference is not "
-        f"{'significantly ' * is_supervised}above the score's zero "
+        f"{scale.measure.title}: the {what} above the score's zero "
         f"({reference_text} against {zero_text} of {' or '.join(names)})"
     )
     return text.replace(" %", "\u202f%")
