@@ -21,7 +21,7 @@ from pretask import files
 from pretask.errors import PretaskError
 from pretask.files import sync_folder
 from pretask.locks import hold
-from pretask.pruning import lock_path, prune, read_limit
+from pretask.pruning import lock_path, prune, read_limit, relieve_disk
 from pretask.room import require_disk
 
 Entry = tuple[dict[str, np.ndarray], dict[str, Any]]
@@ -95,7 +95,8 @@ def cached(
 ) -> Entry:
     """Open an entry, made first if it does not exist or is damaged.
 
-    Where $PRETASK_CACHE_GB is set, what was not used for longest makes room for what was written.
+    Where $PRETASK_CACHE_GB is set, what was not used for longest makes room for what was written; where not, what was
+    not used for an hour makes room on a disk that is nearly full.
 
     Args:
         group: Folder of the cache, such as "images".
@@ -120,6 +121,7 @@ def cached(
     with lock_entry(entry):
         opened = open_entry(entry, is_wanted)  # what another writer made while this one waited
         if opened is None:
+            relieve_disk(root)
             write_entry(entry, description, make)
             opened = open_entry(entry, is_wanted)
     if max_bytes is not None:

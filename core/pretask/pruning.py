@@ -7,6 +7,7 @@ rename, so that a reader sees all of it or nothing. Who has mapped it keeps what
 import os
 import re
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from pretask.errors import PretaskError
 from pretask.locks import try_hold
 
 BOUND = "PRETASK_CACHE_GB"
+MIN_FREE = 0.05  # of the disk, or MIN_FREE_BYTES where that is less: what the cache leaves free where no bound is set
+MIN_FREE_BYTES = 10 * 10**9
+IN_USE_SECONDS = 3600.0  # for which an entry counts as in use where no bound is set
 KEY = re.compile("[0-9a-f]{32}")
 LOCK = re.compile(rf"\.{KEY.pattern}\.lock")
 UNFINISHED = re.compile(rf"\.({KEY.pattern})\.unfinished")
@@ -68,13 +72,30 @@ def read_entry(folder: Path) -> CacheEntry | None:
         return None
 
 
-def prune(root: Path, max_bytes: int, protected: Path | None = None) -> list[CacheEntry]:
+def relieve_disk(root: Path) -> None:
+    """Where no bound is set and the disk is nearly full, remove entries that nobody has used for an hour."""
+    lacking = missing_bytes(root) if read_limit() is None and root.exists() else 0
+    if lacking > 0:
+        total = sum(entry.size for entry in list_entries(root))
+        prune(root, total - lacking, used_before=time.time() - IN_USE_SECONDS)
+
+
+def missing_bytes(root: Path) -> int:
+    """Return how many bytes are missing for the disk not to be nearly full; negative where there is room."""
+    disk = shutil.disk_usage(root)
+    return min(round(MIN_FREE * disk.total), MIN_FREE_BYTES) - disk.free
+
+
+def prune(
+    root: Path, max_bytes: int, protected: Path | None = None, used_before: float = float("inf")
+) -> list[CacheEntry]:
     """Remove what kills left behind, then entries until the others take at most `max_bytes`.
 
     Args:
         root: Of the cache.
         max_bytes: What all others may take together.
         protected: An entry that stays whatever its size.
+        used_before: Entries that were used later stay, in seconds since 1970.
 
     Returns:
         What was removed. What another process makes, or what this one may not remove, is left alone.
@@ -87,7 +108,7 @@ def prune(root: Path, max_bytes: int, protected: Path | None = None) -> list[Cac
     entries = list_entries(root)
     total = sum(entry.size for entry in entries)
     for entry in entries:
-        if total <= max_bytes:
+        if total <= max_bytes or entry.used >= used_before:
             break
         if entry.folder != protected and try_remove(entry.folder, entry.folder):
             removed.append(entry)

@@ -1,6 +1,7 @@
 """The cache keeps what was written, whoever writes at once, is killed, runs out of disk, or flips a byte."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -301,6 +302,31 @@ def test_where_a_bound_is_set_a_new_entry_makes_room_for_itself_and_stays(
     assert len(list_entries(tmp_path)) == 2
     cached("test", FACTS | {"size": 9}, make_rows, folder=tmp_path)
     assert [entry.folder.name for entry in list_entries(tmp_path)] == [cache_key(FACTS | {"size": 9})]
+
+
+def test_without_a_bound_a_nearly_full_disk_loses_only_what_nobody_used_for_an_hour(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PRETASK_CACHE_GB", raising=False)
+    places = three(tmp_path)
+    recent = places[0] / "entry.json"
+    os.utime(recent)
+    size = list_entries(tmp_path)[0].size
+    disk = shutil.disk_usage(tmp_path)._replace(total=100 * size, free=5 * size)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: disk)
+    cached("test", {"number": 3}, make_rows, folder=tmp_path)
+    assert len(list_entries(tmp_path)) == 4  # there is room enough
+    disk = disk._replace(free=5 * size - 1)  # one byte less than a twentieth of it
+    cached("test", {"number": 4}, make_rows, folder=tmp_path)
+    assert {entry.folder.name for entry in list_entries(tmp_path)} == keys(0, 2, 3, 4)
+    disk = disk._replace(free=2 * size)
+    cached("test", {"number": 5}, make_rows, folder=tmp_path)
+    assert {entry.folder.name for entry in list_entries(tmp_path)} == keys(0, 3, 4, 5)
+
+
+def keys(*numbers: int) -> set[str]:
+    """Names of the entries of `three` and of those like them."""
+    return {cache_key({"number": number}) for number in numbers}
 
 
 @pytest.mark.parametrize("limit", ["much", "-1", "nan", "inf"])
