@@ -1,15 +1,16 @@
 """Task: a split, an objective and a model that fit each other, with a recipe; composed before any data is read.
 
-Axes: B batch; see values.py.
+Axes: B batch, V views; see values.py.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache, cached_property, partial
+from functools import cache, cached_property, partial, reduce
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from pretask.draws import Draws, mix_int
@@ -172,11 +173,22 @@ def join_versions(split: SplitFn, features: Features) -> Features:
 def average_views(features: Features) -> Features:
     """Return features whose only view is the mean of all views."""
     streams, pooled = (
-        {sight: vectors.mean(1, keepdim=True) for sight, vectors in by_sight.items()}
+        {sight: mean_of_views(vectors) for sight, vectors in by_sight.items()}
         for by_sight in (features.streams, features.pooled)
     )
     layers = tuple(average_views(layer) for layer in features.layers)
     return replace(features, streams=streams, pooled=pooled, layers=layers)
+
+
+def mean_of_views(vectors: Float[Tensor, "B V *rest"]) -> Float[Tensor, "B 1 *rest"]:
+    """Return the mean over views, added one by one: of maps seen as tokens, torch's reduction takes twenty times that.
+
+    >>> mean_of_views(torch.tensor([[[1.0, 2.0], [3.0, 4.0]]])).tolist()
+    [[[2.0, 3.0]]]
+    """
+    views = vectors.float().unbind(1)
+    mean = reduce(torch.add, views) / len(views)
+    return mean.to(vectors.dtype)[:, None]
 
 
 def encode_views(model: Any, inputs: Inputs, layers: bool = False) -> Features:

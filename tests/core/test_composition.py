@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from pretask import Draws, Features, FeatureSpec, Incompatible, InputSpec, Loss, Model, Objective, SplitFn, Targets
-from pretask.composition import check, compose, fit_parts
+from pretask.composition import check, compose, fit_parts, mean_of_views
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -85,3 +85,14 @@ def test_encode_shows_the_whole_sample_and_predict_the_split_one() -> None:
     prediction = made.predict(batch, Draws(batch.index))["brighter"]
     inputs, _ = made.split(batch, Draws(batch.index).branch("split"))
     assert torch.equal(prediction, made.objective.predict(made.model(inputs))["brighter"])
+
+
+@pytest.mark.parametrize("views", [1, 2, 3, 8])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_mean_of_views_is_that_of_torch_however_they_lie_in_memory(views: int, dtype: torch.dtype) -> None:
+    maps = torch.randn(4 * views, 6, 5, 5).to(dtype)
+    tokens = maps.flatten(2).transpose(1, 2).unflatten(0, (4, views))  # features first, as of a convolution
+    expected = tokens.mean(1, keepdim=True)
+    for vectors in (tokens, tokens.contiguous()):
+        torch.testing.assert_close(mean_of_views(vectors), expected)
+        assert views > 3 or torch.equal(mean_of_views(vectors), expected)  # of more, torch adds in another order
