@@ -118,6 +118,14 @@ def test_lecture_has_every_task_of_the_lecture(registry: Registry) -> None:
     assert all(entry.plan.recipe.samples <= 600_000 for entry in planned if entry.plan is not None)
 
 
+def test_the_tier_for_a_gpu_has_the_divisions_measures_and_data_of_lecture(registry: Registry) -> None:
+    lecture, gpu = (read_suite(registry, name).file.division for name in ("lecture", "lecture-gpu"))
+    same = ("name", "modality", "data", "on", "given", "given_as", "run", "measures")
+    assert [[getattr(one, name) for name in same] for one in gpu] == [
+        [getattr(one, name) for name in same] for one in lecture
+    ]
+
+
 def test_of_several_presets_those_are_taken_that_a_task_has(registry: Registry) -> None:
     suite = suite_of(registry, preset="small+bf16+demo", tasks={})
     vae, position = plan_suite(registry, suite, tasks=["vae", "relative-position"])
