@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 from pretask import PretaskError
+from pretask.heap import keep_freed_memory
 
 from benchmarks.speed import peers_images, peers_speech, peers_text
 from benchmarks.speed.race import CPU, Work, judge, print_heading, print_race, race_best
@@ -49,8 +50,10 @@ PEERS: Mapping[str, Peer] = {
 def measure_peers(names: tuple[str, ...] = (), device: torch.device = CPU, **options: Any) -> dict[str, Any]:
     """Return for every peer the ratios against it; only those whose name begins with one of `names`, where given.
 
-    On a GPU ours is there, from tensors that are there, and theirs on the processor.
+    On a GPU ours is there, from tensors that are there, and theirs on the processor. Memory that is freed is kept, for
+    both, as it is where a network is trained.
     """
+    keep_freed_memory()
     print_heading()
     measured: dict[str, Any] = {}
     for name, peer in PEERS.items():
