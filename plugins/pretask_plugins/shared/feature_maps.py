@@ -7,7 +7,6 @@ from collections.abc import Collection
 
 from jaxtyping import Float
 from pretask import Features, Incompatible, InputSpec
-from pretask.composition import mean_of_views
 from torch import Tensor
 
 
@@ -60,5 +59,5 @@ def map_features(maps: Float[Tensor, "BV D ..."], views: int, stream: str = "all
 
 def read_map(features: Features) -> Float[Tensor, "B D h w"]:
     """Return features on a grid as a map, the mean over views."""
-    tokens = mean_of_views(next(iter(features.streams.values())).float())[:, 0]
+    tokens = next(iter(features.streams.values())).float().mean(1)
     return tokens.transpose(1, 2).reshape(*tokens.shape[::2], *features.grid)
