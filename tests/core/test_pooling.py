@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from pretask import Draws, Features, Inputs, Vocabulary, pooling
-from pretask.pooling import POOLINGS, find_content, find_widest_sights, pool
+from pretask.pooling import POOLINGS, find_content, find_widest_sights, lay_out, pool
 
 ROLES = ("pad", "mask", "start", "end", "separator", "class", "unknown")
 WORDS = Vocabulary(20, tuple((role, number) for number, role in enumerate(ROLES)))
@@ -142,3 +142,14 @@ def test_segments_are_of_the_content_and_of_time_alone_and_only_where_they_are_n
     assert pool(features(grid=(LINE, 1)), names=("segments",)) == {}
     short = replace(made, present=present & (torch.arange(LINE) < 1))
     assert pool(short, names=("segments",))["segments"].unflatten(1, (2, 4, WIDTH))[:, :, 1:].abs().max() == 0
+
+
+@pytest.mark.parametrize("places", [4, 1024])
+def test_vectors_of_maps_are_laid_out_as_torch_would_and_others_left_as_they_are(places: int) -> None:
+    vectors = torch.randn(3, 2, 32, places).transpose(2, 3)  # features first, as of a convolution
+    with torch.no_grad():
+        laid_out = lay_out(vectors)
+    assert laid_out.is_contiguous()
+    assert torch.equal(laid_out, vectors)
+    assert lay_out(laid_out) is laid_out
+    assert lay_out(vectors.clone().requires_grad_()).requires_grad
