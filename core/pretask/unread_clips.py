@@ -78,13 +78,18 @@ class UnreadClips(Batch):
         source = as_long_words(self.source)
         return self.mirror_rows(source[self.index[:, None], positions].view(self.source.dtype))
 
-    def take_pixels(self, positions: Int[Tensor, " F"], step: int) -> Shaped[Tensor, "B F C h w"]:
-        """Return every `step`-th row and column of the frames at the given positions in time, the same in all clips."""
+    def take_pixels(self, positions: Int[Tensor, "... F"], step: int) -> Shaped[Tensor, "B F C h w"]:
+        """Return every `step`-th row and column of the frames at the given positions in time.
+
+        Args:
+            positions: (F,) of all clips, or (B, F) of each.
+            step: Rows and columns from one to the next.
+        """
         rows = self.source[..., ::step, :]
         columns, from_right = every_column(rows.shape[-1], step, self.device)
         if self.mirrored is not None:
             columns = torch.where(self.mirrored[:, None], from_right, columns)
-        pixels = rows[self.index[:, None, None], positions[:, None], :, :, columns[:, None]]  # (B, F, w, C, h)
+        pixels = rows[self.index[:, None, None], positions[..., None], :, :, columns[:, None]]  # (B, F, w, C, h)
         return pixels.movedim(2, -1)
 
 

@@ -51,9 +51,15 @@ class Batch:
         rows = torch.arange(self.data.shape[0], device=self.device)  # len() would tie an exported network to one batch
         return self.data[rows[:, None], positions]
 
-    def take_pixels(self, positions: Int[Tensor, " F"], step: int) -> Shaped[Tensor, "B F ..."]:
-        """Return every `step`-th row and column of the frames at the given positions in time, the same in all clips."""
-        return self.data[..., ::step, ::step][:, positions]
+    def take_pixels(self, positions: Int[Tensor, "... F"], step: int) -> Shaped[Tensor, "B F ..."]:
+        """Return every `step`-th row and column of the frames at the given positions in time.
+
+        Args:
+            positions: (F,) of all clips, or (B, F) of each.
+            step: Rows and columns from one to the next.
+        """
+        rows = torch.arange(self.data.shape[0], device=self.device)
+        return self.data[..., ::step, ::step][rows[:, None], positions]
 
     def to(self, device: torch.device | str) -> "Batch":
         """Move the batch to another device."""

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from pretask import Recipe, ahead
+from pretask.unread_clips import UnreadClips
 from pretask_registry import Registry, build
 from pretask_registry.canned import share_canned_samples
 from pretask_registry.conformance.material import declared_parts, find_modality, fit_split
@@ -62,3 +63,12 @@ def test_views_and_allocations_are_not_counted_and_copies_are() -> None:
     assert count(lambda: tensor.t().unsqueeze(0)[..., :2]).total() == 0
     assert count(lambda: torch.empty(3)).total() == 0
     assert count(lambda: tensor.t().contiguous() + 1) == {"clone": 1, "add": 1}
+
+
+@pytest.mark.parametrize("task", ["sequence-verification", "arrow-of-time", "colorization-tracking"])
+def test_tasks_that_show_some_frames_never_read_whole_clips(task: str) -> None:
+    run = make_run(task)
+    ((batch, epoch),) = run.fetch(0)
+    run.apply_split(batch, 0, epoch)
+    assert isinstance(batch, UnreadClips)
+    assert "data" not in vars(batch)

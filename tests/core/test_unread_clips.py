@@ -26,6 +26,7 @@ def test_unread_clips_have_the_frames_and_pixels_of_read_ones(augment: tuple[str
     assert torch.equal(read.take_frames(frames), unread.take_frames(frames))
     for step in (1, 2, 4):
         assert torch.equal(read.take_pixels(order, step), unread.take_pixels(order, step))
+        assert torch.equal(read.take_pixels(frames, step), unread.take_pixels(frames, step))
     assert (len(unread), unread.device, unread.shape) == (len(read), read.device, read.data.shape)
     assert "data" not in vars(unread)
     assert torch.equal(read.data, unread.data)

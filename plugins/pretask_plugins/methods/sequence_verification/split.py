@@ -258,8 +258,8 @@ def middle_differences(
     pixels hardly change, such as six tuples in seven of a drone before the sky.
     """
     roles = middle_roles(batch.device)[after][:, None].expand(-1, candidates.shape[1], -1)
-    rows = count_rows(len(batch), batch.device)[..., None]
-    pairs = batch.data[..., ::MOTION_STRIDE, ::MOTION_STRIDE][rows, candidates.gather(2, roles)].float()
+    pixels = batch.take_pixels(candidates.gather(2, roles).flatten(1), MOTION_STRIDE).float()
+    pairs = pixels.reshape(*roles.shape, *pixels.shape[2:])
     differences: Tensor = torch.linalg.vector_norm(pairs[:, :, 0] - pairs[:, :, 1], 1, (2, 3, 4))
     return differences
 
