@@ -186,7 +186,8 @@ def lay_out(vectors: Tensor) -> Tensor:
     On a CPU matrix by matrix, which torch transposes in blocks: that takes less than half of the time.
     """
     is_small = math.prod(vectors.shape[-2:]) < MIN_MATRIX
-    if vectors.is_contiguous() or is_small or not vectors.is_cpu or torch.is_grad_enabled():
+    is_traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
+    if is_small or is_traced or not vectors.is_cpu or torch.is_grad_enabled() or vectors.is_contiguous():
         return vectors.contiguous()
     laid_out = torch.empty(vectors.shape, dtype=vectors.dtype)
     for matrix, place in zip(vectors.flatten(0, -3), laid_out.flatten(0, -3), strict=True):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from pretask import Draws, Features, Inputs, Vocabulary, pooling
 from pretask.pooling import POOLINGS, find_content, find_widest_sights, lay_out, pool
+from torch import Tensor, nn
 
 ROLES = ("pad", "mask", "start", "end", "separator", "class", "unknown")
 WORDS = Vocabulary(20, tuple((role, number) for number, role in enumerate(ROLES)))
@@ -153,3 +154,15 @@ def test_vectors_of_maps_are_laid_out_as_torch_would_and_others_left_as_they_are
     assert torch.equal(laid_out, vectors)
     assert lay_out(laid_out) is laid_out
     assert lay_out(vectors.clone().requires_grad_()).requires_grad
+
+
+def test_an_exported_network_lays_out_batches_of_any_size() -> None:
+    class LayOut(nn.Module):
+        def forward(self, maps: Tensor) -> Tensor:
+            return lay_out(maps.transpose(2, 3))
+
+    maps = torch.randn(3, 1, 32, 1024)
+    with torch.no_grad():
+        exported = torch.export.export(LayOut(), (maps,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+    more = torch.randn(5, 1, 32, 1024)
+    assert torch.equal(exported.module()(more), more.transpose(2, 3))
