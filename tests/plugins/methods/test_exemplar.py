@@ -13,6 +13,7 @@ from PIL import Image
 from pretask import Batch, Draws, Incompatible, Observed, PretaskError, Samples
 from pretask.composition import Task, compose
 from pretask.pretext_score import held_out_loss, trivial_losses
+from pretask_plugins.methods.exemplar import color_kernel
 from pretask_plugins.methods.exemplar.augmentation import (
     AugmentationParams,
     AugmentationRanges,
@@ -139,7 +140,7 @@ def test_no_transformation_reaches_beyond_the_smallest_image_that_is_accepted(ra
     assert margin == 0 or float(places.min()) < 1.0  # and no pixel more is needed
 
 
-def test_colors_are_changed_on_a_cpu_bit_for_bit_as_anywhere() -> None:
+def test_colors_are_changed_on_a_cpu_bit_for_bit_as_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     batch, views = noise(64, 12), 2
     seen = (batch.data.float() / 255)[:, None].repeat(1, views, 1, 1, 1)
     seen[..., 0] = seen[:, :, :1, :, 0]  # gray
@@ -147,6 +148,8 @@ def test_colors_are_changed_on_a_cpu_bit_for_bit_as_anywhere() -> None:
     params = draw_params(AugmentationRanges(offset=0.5, hue=1.0), draws_of(batch), views, 3)
     mean, axes = torch.tensor([0.4, 0.5, 0.6]), torch.linalg.qr(torch.rand(3, 3))[0]
     expected = color_jitter(scale_components(seen, params.component, mean, axes).clamp(0, 1), params)
+    assert torch.equal(change_colors(seen, params, mean, axes), expected)
+    monkeypatch.setattr(color_kernel, "MAX_BLOCK", 3 * seen[0, 0].numel())  # three views, and at last fewer
     assert torch.equal(change_colors(seen, params, mean, axes), expected)
 
 
