@@ -122,6 +122,9 @@ def run_words(words: Sequence[str], folder: str, environment: Mapping[str, str],
         file = os.open(Path(output, name), os.O_WRONLY | os.O_APPEND)
         os.dup2(file, stream)
         os.close(file)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the tests were started with, such as nohup
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
