@@ -121,7 +121,8 @@ def cached(
     with lock_entry(entry):
         opened = open_entry(entry, is_wanted)  # what another writer made while this one waited
         if opened is None:
-            relieve_disk(root)
+            if max_bytes is None:
+                relieve_disk(root)
             write_entry(entry, description, make)
             opened = open_entry(entry, is_wanted)
     if max_bytes is not None:

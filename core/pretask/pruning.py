@@ -73,8 +73,8 @@ def read_entry(folder: Path) -> CacheEntry | None:
 
 
 def relieve_disk(root: Path) -> None:
-    """Where no bound is set and the disk is nearly full, remove entries that nobody has used for an hour."""
-    lacking = missing_bytes(root) if read_limit() is None and root.exists() else 0
+    """Where the disk is nearly full, remove entries that nobody has used for an hour."""
+    lacking = missing_bytes(root)
     if lacking > 0:
         total = sum(entry.size for entry in list_entries(root))
         prune(root, total - lacking, used_before=time.time() - IN_USE_SECONDS)

@@ -58,8 +58,8 @@ class Batch:
             positions: (F,) of all clips, or (B, F) of each.
             step: Rows and columns from one to the next.
         """
-        rows = torch.arange(self.data.shape[0], device=self.device)
-        return self.data[..., ::step, ::step][rows[:, None], positions]
+        sparse = replace(self, data=self.data[..., ::step, ::step])
+        return sparse.take_frames(positions.expand(self.data.shape[0], -1))
 
     def to(self, device: torch.device | str) -> "Batch":
         """Move the batch to another device."""

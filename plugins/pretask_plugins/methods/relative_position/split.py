@@ -184,12 +184,11 @@ def crop(images: Shaped[Tensor, "B C H W"], corner: Int[Tensor, "B V 2"], side: 
     and then laid out with channels last.
     """
     squares = images.unfold(2, side, 1).unfold(3, side, 1)
-    index = count_up(len(images), images.device)[:, None], slice(None), corner[..., 0], corner[..., 1]
+    sample, (row, column) = count_up(len(images), images.device)[:, None], corner.unbind(-1)
     if images.is_cpu and not torch.compiler.is_compiling():
-        places = tuple(part.numpy() if isinstance(part, Tensor) else part for part in index)
-        cropped = torch.from_numpy(squares.numpy()[places])  # (B, V, C, P, P)
+        cropped = torch.from_numpy(squares.numpy()[sample.numpy(), :, row.numpy(), column.numpy()])
     else:
-        cropped = squares[index]
+        cropped = squares[sample, :, row, column]  # (B, V, C, P, P)
     return cropped.movedim(2, -1).contiguous().movedim(-1, 2)
 
 
