@@ -9,7 +9,7 @@ Axes: B batch, K numbers of a sample.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -24,6 +24,7 @@ SPLITMIX_MULTIPLIER_1 = 0xBF58476D1CE4E5B9
 SPLITMIX_MULTIPLIER_2 = 0x94D049BB133111EB
 MASK_64_BITS = (1 << 64) - 1
 MAX_BLOCK = 1 << 14  # words of a block: 128 KiB, and as many of scratch
+MAX_NORMAL_BLOCK = 1 << 15  # normal numbers of a block
 UNIT_24_BITS, UNIT_32_BITS = 2.0**-24, 2.0**-32
 # Arrays without axes, which numpy takes a third faster than numbers of its own.
 INCREMENT, MULTIPLIER_1, MULTIPLIER_2, SHIFT_27, SHIFT_30, SHIFT_31, SHIFT_32, SHIFT_40 = (
@@ -50,8 +51,19 @@ def mix(word: Tensor) -> Tensor:
     return word ^ shift_right(word, 31)
 
 
-def hash_words(hashed: Tensor, word: int, seed: Tensor | None, epoch: Tensor | None, count: int) -> Tensor:
-    """Hash key, sample and 1 … count to 64 random bits each, (B, count), in operations of torch."""
+def hash_words(
+    hashed: Tensor, word: int, seed: Tensor | None, epoch: Tensor | None, count: int, rows: Tensor | None = None
+) -> Tensor:
+    """Hash key, sample and 1 … count to 64 random bits each, (B, count), in operations of torch.
+
+    Args:
+        hashed: The numbers of samples, hashed.
+        word: The key.
+        seed: What is mixed into it, where that is a tensor.
+        epoch: Likewise.
+        count: Words of a sample; of a row, where there are rows.
+        rows: Which rows of so many words a sample gets, (B, R): the result is (B, R * count).
+    """
     key: Tensor | int = word
     if seed is not None:
         key = mix(seed.long() + word)
@@ -59,7 +71,10 @@ def hash_words(hashed: Tensor, word: int, seed: Tensor | None, epoch: Tensor | N
         key = mix(epoch.long() + key)
     sample = mix(hashed ^ key)
     counter = torch.arange(1, count + 1, device=hashed.device) * as_int64(SPLITMIX_INCREMENT)
-    return mix(sample[:, None] + counter)
+    if rows is None:
+        return mix(sample[:, None] + counter)
+    begin = sample[:, None] + rows * as_int64(SPLITMIX_INCREMENT * count & MASK_64_BITS)
+    return mix(begin[..., None] + counter).flatten(1)
 
 
 @lru_cache(maxsize=64)
@@ -97,30 +112,37 @@ def hash_samples(hashed: Tensor, word: int, seed: Tensor | None, epoch: Tensor |
     return sample
 
 
-def fill_blocks(sample: Any, count: int, out: Any, convert: Callable[[Any, Any], None], words_each: int = 1) -> None:
+def make_words(sample: Any, counters: Any) -> Any:
+    """Return the words of samples, (B, K), of which each is counted on by (K,) increments."""
+    words = sample[:, None] + counters
+    mix_in_place(words)
+    return words
+
+
+def list_blocks(samples: int, count: int, most: int) -> Iterator[tuple[slice, slice]]:
+    """Yield which samples and which of their numbers are a block of at most so many numbers."""
+    width = max(1, min(count, most))
+    height = max(1, most // width)
+    for top in range(0, samples, height):
+        for left in range(0, count, width):
+            yield slice(top, top + height), slice(left, left + width)
+
+
+def fill_blocks(sample: Any, count: int, out: Any, convert: Callable[[Any, Any], None]) -> None:
     """Make the words of all samples, block by block, and let every block be converted into its part of `out`.
 
     Args:
         sample: From which the words of every sample are counted on, (B,).
         count: Numbers of a sample.
-        out: (B, count), or (n, B, count) of n arrays.
-        convert: Called with a block's words, (b, k * words_each), which it may overwrite, and its part of `out`.
-        words_each: Words of a number.
+        out: (B, count).
+        convert: Called with a block's words, (b, k), which it may overwrite, and its part of `out`.
     """
-    counters = count_in_increments(count * words_each)
-    if len(sample) * len(counters) <= MAX_BLOCK:
-        words = sample[:, None] + counters
-        mix_in_place(words)
-        convert(words, out)
+    counters = count_in_increments(count)
+    if len(sample) * count <= MAX_BLOCK:
+        convert(make_words(sample, counters), out)
         return
-    width = max(1, min(count, MAX_BLOCK // words_each))
-    height = max(1, MAX_BLOCK // (width * words_each))
-    for top in range(0, len(sample), height):
-        for left in range(0, count, width):
-            columns = counters[left * words_each : (left + width) * words_each]
-            words = sample[top : top + height, None] + columns
-            mix_in_place(words)
-            convert(words, out[..., top : top + height, left : left + width])
+    for some, columns in list_blocks(len(sample), count, MAX_BLOCK):
+        convert(make_words(sample[some], counters[columns]), out[some, columns])
 
 
 def fill(
@@ -231,27 +253,59 @@ def shape_uniforms(hashed: Tensor, words: Any, seed: Any, epoch: Any, counts: Se
     return hashed.new_empty((hashed.shape[0], sum(counts)), dtype=torch.float32)
 
 
-def draw_normal_on_cpu(hashed: Tensor, word: int, seed: Any, epoch: Any, shape: Sequence[int]) -> Tensor:
-    """Draw standard normal numbers."""
-    count = math.prod(shape)
-    out = np.empty((2, len(hashed), count), np.float32)
+def draw_normal_on_cpu(
+    hashed: Tensor, word: int, seed: Any, epoch: Any, shape: Sequence[int], rows: Tensor | None = None
+) -> Tensor:
+    """Draw standard normal numbers; with rows (B, R), those of these rows of `shape`.
 
-    def convert(words: Any, out: Any) -> None:
-        words[:, ::2] >>= SHIFT_32
-        words[:, 1::2] >>= SHIFT_40
-        pairs = words.view(np.int64)
-        out[0], out[1] = pairs[:, ::2], pairs[:, 1::2]
+    Radii and angles are of every second word; each block is transformed while it is in the cache.
+    """
+    sample, count = hash_samples(hashed, word, seed, epoch), math.prod(shape)
+    if rows is not None:
+        count = math.prod(shape[1:])
+        sample = (sample[:, None] + view_words(rows) * (INCREMENT * np.uint64(2 * count))).reshape(-1)
+    normal, (of_radius, of_angle) = torch.empty((len(sample), count)), count_in_pairs(count)
+    for some, columns in list_blocks(len(sample), count, MAX_NORMAL_BLOCK):
+        radius = draw_floats(sample[some], of_radius[columns], SHIFT_32)
+        angle = draw_floats(sample[some], of_angle[columns], SHIFT_40)
+        radius.add_(1).mul_(UNIT_32_BITS).log_().mul_(-2).clamp_(min=0).sqrt_()
+        torch.mul(radius, angle.mul_(2 * math.pi * UNIT_24_BITS).cos_(), out=normal[some, columns])
+    return normal.view(len(hashed), *take_rows(shape, rows))
 
-    fill_blocks(hash_samples(hashed, word, seed, epoch), count, out, convert, words_each=2)
-    radius, angle = torch.from_numpy(out).unbind()
-    radius.add_(1).mul_(UNIT_32_BITS).log_().mul_(-2).clamp_(min=0).sqrt_()
-    normal: Tensor = radius.mul_(angle.mul_(2 * math.pi * UNIT_24_BITS).cos_())
-    return normal.view(len(hashed), *shape)
+
+@lru_cache(maxsize=64)
+def count_in_pairs(count: int) -> tuple[Any, Any]:
+    """Return odd and even numbers up to 2 count times the increment, as uint64; they must not be written to."""
+    counters = count_in_increments(2 * count)
+    return np.ascontiguousarray(counters[::2]), np.ascontiguousarray(counters[1::2])
 
 
-def draw_normal(hashed: Tensor, word: int, seed: Any, epoch: Any, shape: Sequence[int]) -> Tensor:
-    """Draw standard normal numbers."""
-    return to_normal(draw_bits(hashed, word, seed, epoch, (*shape, 2)))
+def draw_floats(sample: Any, counters: Any, shift: Any) -> Tensor:
+    """Return the first bits of the words of samples as floats, (B, K)."""
+    words = make_words(sample, counters)
+    words >>= shift
+    return torch.from_numpy(words.view(np.int64).astype(np.float32))
+
+
+def take_rows(shape: Sequence[int], rows: Tensor | None) -> tuple[int, ...]:
+    """Return the shape of what is drawn: that of so many rows of `shape`, where there are some."""
+    return tuple(shape) if rows is None else (rows.shape[1], *shape[1:])
+
+
+def draw_normal(
+    hashed: Tensor, word: int, seed: Any, epoch: Any, shape: Sequence[int], rows: Tensor | None = None
+) -> Tensor:
+    """Draw standard normal numbers; with rows (B, R), those of these rows of `shape`."""
+    count = 2 * math.prod(shape if rows is None else shape[1:])
+    pairs = hash_words(hashed, word, seed, epoch, count, rows)
+    return to_normal(pairs.view(len(hashed), *take_rows(shape, rows), 2))
+
+
+def shape_normal(
+    hashed: Tensor, word: int, seed: Any, epoch: Any, shape: Sequence[int], rows: Tensor | None = None
+) -> Tensor:
+    """Tell the compiler the shape and type of normal numbers."""
+    return hashed.new_empty((hashed.shape[0], *take_rows(shape, rows)), dtype=torch.float32)
 
 
 def to_normal(pair: Tensor) -> Tensor:
@@ -355,7 +409,7 @@ uniforms = register(
     draw_uniforms,
     shape_uniforms,
 )
-normal = register("normal", KEY, draw_normal_on_cpu, draw_normal, like_shape(torch.float32))
+normal = register("normal", f"{KEY}, Tensor? rows=None", draw_normal_on_cpu, draw_normal, shape_normal)
 integers = register(
     "integers", f"{KEY}, int low, int high", draw_integers_on_cpu, draw_integers, like_shape(torch.int64)
 )

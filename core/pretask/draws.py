@@ -169,9 +169,19 @@ class Draws:
             for name, part, shape in zip(ranges, drawn, shapes, strict=True)
         }
 
-    def normal(self, name: str, *shape: int) -> Float[Tensor, "B ..."]:
-        """Draw standard normal numbers by the Box-Muller transform; none is beyond 6.7."""
-        drawn: Tensor = kernels.normal(self.shared.get(), *self.key(name), shape)
+    def normal(self, name: str, *shape: int, rows: Int[Tensor, "B R"] | None = None) -> Float[Tensor, "B ..."]:
+        """Draw standard normal numbers by the Box-Muller transform; none is beyond 6.7.
+
+        Args:
+            name: Of the draw.
+            shape: Of a sample's numbers.
+            rows: Which rows of its first axis are wanted of every sample; the others are not drawn.
+
+        >>> draws, rows = Draws(torch.arange(2)), torch.tensor([[2], [0]])
+        >>> bool((draws.normal("a", 3, 5, rows=rows)[0, 0] == draws.normal("a", 3, 5)[0, 2]).all())
+        True
+        """
+        drawn: Tensor = kernels.normal(self.shared.get(), *self.key(name), shape, rows)
         return drawn
 
     def integers(self, name: str, low: int | Tensor, high: int | Tensor, *shape: int) -> Int[Tensor, "B ..."]:

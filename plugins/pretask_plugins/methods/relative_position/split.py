@@ -151,18 +151,19 @@ def show_whole(batch: Batch, color: Color, standardize: bool) -> Inputs:
 def prepare(
     patches: Float[Tensor, "B V C P P"], draws: Draws, color: Color, standardize: bool
 ) -> Float[Tensor, "B V C P P"]:
-    """Return the patches after the chosen countermeasure and normalization."""
+    """Return the patches after the chosen countermeasure and normalization, with channels last in memory."""
     if color == "drop":
         patches = drop_channels(patches, draws)
     elif color == "project":
         patches = project(patches)
-    return normalize(patches) if standardize else patches
+    patches = normalize(patches) if standardize else patches
+    return patches if color == "project" else interleave_channels(patches)
 
 
 def normalize(views: Float[Tensor, "B V C H W"]) -> Float[Tensor, "B V C H W"]:
-    """Return views of mean 1/2 and std 1/4, the middle of [0, 1] at the usual contrast."""
+    """Bring views to mean 1/2 and std 1/4, the middle of [0, 1] at the usual contrast; in place."""
     std, mean = std_mean(views)
-    return (views - mean).div_(4 * std.clamp(min=MIN_STD)).add_(0.5)
+    return views.sub_(mean).div_(4 * std.clamp(min=MIN_STD)).add_(0.5)
 
 
 @build_once
@@ -180,16 +181,18 @@ def steps(device: torch.device) -> Int[Tensor, "8 2"]:
 def crop(images: Shaped[Tensor, "B C H W"], corner: Int[Tensor, "B V 2"], side: int) -> Shaped[Tensor, "B V C P P"]:
     """Crop squares whose upper left pixels are at the given (row, column).
 
-    Whole rows are copied out of a view of all squares, on a CPU by numpy, which takes a tenth of torch's time for it;
-    and then laid out with channels last.
+    Whole rows are copied out of a view of all squares, on a CPU by numpy, which takes a tenth of torch's time for it.
     """
     squares = images.unfold(2, side, 1).unfold(3, side, 1)
     sample, (row, column) = count_up(len(images), images.device)[:, None], corner.unbind(-1)
     if images.is_cpu and not torch.compiler.is_compiling():
-        cropped = torch.from_numpy(squares.numpy()[sample.numpy(), :, row.numpy(), column.numpy()])
-    else:
-        cropped = squares[sample, :, row, column]  # (B, V, C, P, P)
-    return cropped.movedim(2, -1).contiguous().movedim(-1, 2)
+        return torch.from_numpy(squares.numpy()[sample.numpy(), :, row.numpy(), column.numpy()])
+    return squares[sample, :, row, column]
+
+
+def interleave_channels(views: Float[Tensor, "B V C P P"]) -> Float[Tensor, "B V C P P"]:
+    """Return the same views with the channels of a pixel side by side in memory, as convolutions read them fastest."""
+    return torch.stack(views.unbind(2), -1).movedim(-1, 2) if views.shape[2] > 1 else views
 
 
 def std_mean(views: Float[Tensor, "B V C H W"]) -> tuple[Float[Tensor, "B V 1 1 1"], Float[Tensor, "B V 1 1 1"]]:
@@ -211,12 +214,15 @@ def std_mean(views: Float[Tensor, "B V C H W"]) -> tuple[Float[Tensor, "B V 1 1 
 
 def drop_channels(patches: Float[Tensor, "B V C P P"], draws: Draws) -> Float[Tensor, "B V C P P"]:
     """Keep one channel of each patch; the others become its mean plus noise of a hundredth of its std."""
-    kept_channel = draws.integers("channel", 0, patches.shape[2], patches.shape[1])[:, :, None, None, None]
-    index = kept_channel.expand(-1, -1, 1, *patches.shape[3:])
-    std, mean = std_mean(patches.gather(2, index))
-    noise = mean + DROPPED_NOISE_STD * std * draws.normal("dropped", *patches.shape[1:])
-    channel = torch.arange(patches.shape[2], device=patches.device).view(1, 1, -1, 1, 1)
-    return torch.where(channel == kept_channel, patches, noise)
+    samples, views, channels, *side = patches.shape
+    kept = draws.integers("channel", 0, channels, views)[..., None]  # (B, V, 1)
+    dropped = (kept + 1 + count_up(channels - 1, patches.device)) % channels  # (B, V, C - 1)
+    of_patch = channels * count_up(samples * views, patches.device).view(samples, views, 1)
+    planes = patches.reshape(-1, *side)  # (B V C, P, P)
+    std, mean = std_mean(planes[of_patch + kept])
+    noise = draws.normal("dropped", views * channels, *side, rows=(of_patch[:1] + dropped).flatten(1))
+    noise = noise.view(*dropped.shape, *side).mul_(DROPPED_NOISE_STD * std).add_(mean)
+    return planes.index_copy(0, (of_patch + dropped).flatten(), noise.flatten(0, 2)).view(patches.shape)
 
 
 def keep_each_channel(images: Float[Tensor, "B 1 C H W"]) -> Float[Tensor, "B C C H W"]:
