@@ -27,10 +27,11 @@ from pretask import (
     TargetSpecs,
 )
 from torch import Tensor
+from torch.nn import functional as F
 
 from pretask_plugins.methods.word2vec.counted import CountedWords, mark_labels
 from pretask_plugins.methods.word2vec.split import draw_window
-from pretask_plugins.shared.constants import build_once, count_up
+from pretask_plugins.shared.constants import count_up
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,12 @@ class Cbow(CountedWords):
     def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
         """Return the windows of the words that are kept, and the candidates for each."""
         words, present = self.keep_words(batch, draws)
-        around, is_near = look_around(words, *draw_window(draws, present, self.window), self.window)
-        is_near = is_near & present[:, None]
+        left, right = draw_window(draws, present, self.window)
+        left = left * present
+        around, is_near = look_around(words, left, right, self.window)
         value = torch.cat([words[..., None], self.draw_noise(draws, words.shape[1], batch.device)], -1)
         probability = mark_labels(1, value.shape[-1], batch.device).expand(value.shape)
-        return Inputs(around, is_near), {"word": Target(value, is_near.any(1).float(), probability)}
+        return Inputs(around, is_near), {"word": Target(value, (left + right > 0).float(), probability)}
 
     def trivial_predictors(self, batches: Iterable[Batch]) -> Mapping[str, Predictor]:
         """Return a predictor that knows nothing, and one that knows how frequent the candidate is."""
@@ -77,20 +79,9 @@ def look_around(
     >>> look_around(torch.tensor([[5, 6, 7]]), torch.tensor([[0, 1, 1]]), torch.tensor([[1, 1, 0]]), 1)[0].tolist()
     [[[6, 7, 0], [0, 5, 6]]]
     """
-    length = words.shape[1]
-    steps = list_steps(window, words.device)[:, None]  # (V, 1)
-    is_near = torch.where(steps > 0, steps <= right[:, None], -steps <= left[:, None])
-    place = (count_up(length, words.device) + steps).clamp(0, length - 1).expand(len(words), -1, -1)
-    around = words.gather(1, place.flatten(1)).view(place.shape)
-    return around.where(is_near, 0), is_near
-
-
-@build_once
-def list_steps(window: int, device: torch.device) -> Int[Tensor, " V"]:
-    """Return the distances from 1 to the window, and those to the left.
-
-    >>> list_steps(2, torch.device("cpu")).tolist()
-    [1, 2, -1, -2]
-    """
-    right = torch.arange(1, window + 1, device=device)
-    return torch.cat([right, -right])
+    length, away = words.shape[1], count_up(window, words.device)[:, None]  # how far away, less 1
+    is_near = torch.cat([away < right[:, None], away < left[:, None]], 1)
+    padded = F.pad(words, (window, window))
+    steps = (*range(1, window + 1), *range(-1, -window - 1, -1))
+    around = torch.stack([padded[:, window + step : window + step + length] for step in steps], 1)
+    return around.mul_(is_near), is_near
