@@ -5,7 +5,6 @@ draw one of three fates for an utterance. With frames that are ready, only the h
 """
 
 import random
-from unittest.mock import patch
 
 import torch
 from pretask_plugins.methods.masked_speech import split as masked_speech
@@ -39,8 +38,11 @@ def mask_frames(device: torch.device, count: int, seconds: float) -> tuple[Work,
     mask = split_batches(split, waves, device)
 
     def mask_ready() -> object:
-        with patch.object(masked_speech, "read_frames", lambda *_: ready):
+        before, masked_speech.read_frames = masked_speech.read_frames, lambda *_: ready
+        try:
             return mask()
+        finally:
+            masked_speech.read_frames = before
 
     return mask_ready, {"a loop": lambda: hide_all(frames, split)}
 

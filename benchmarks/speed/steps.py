@@ -50,9 +50,10 @@ def measure_share(run: Run, rounds: int) -> dict[str, float]:
         run.take_step(next(steps))
         run.progress.step += 1
 
-    for work in (model_only, whole):
-        time_work(work, WARMUP_STEPS, run.task.device)
-    count = max(1, int(ROUND_SECONDS / time_work(model_only, WARMUP_STEPS, run.task.device)[0]))
+    time_work(model_only, WARMUP_STEPS, run.task.device)
+    time_work(whole, WARMUP_STEPS * run.together, run.task.device)
+    groups = ROUND_SECONDS / time_work(model_only, WARMUP_STEPS, run.task.device)[0] / run.together
+    count = run.together * max(1, round(groups))  # steps that are split together are all timed, or none of them
     times: list[tuple[Times, Times, Times]] = []
     for _ in range(rounds):
         before, full, after = (time_work(work, count, run.task.device) for work in (model_only, whole, model_only))

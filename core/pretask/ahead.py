@@ -22,7 +22,7 @@ from pretask.unread_rows import UnreadRows
 from pretask.values import iterate_tensors
 
 MAX_STEPS = 16  # that are made together
-MAX_BYTES = 8 << 20  # of their samples, as they were observed
+MAX_BYTES = 16 << 20  # of their samples, as they were observed
 Value = TypeVar("Value")
 
 

@@ -49,7 +49,8 @@ def test_a_step_has_few_operations_beside_those_of_its_network(task: str, monkey
     monkeypatch.setattr(ahead, "MAX_STEPS", 1)
     alone = count_more(task)
     assert 0 < alone <= MAX_MORE[task], f"{alone} operations more, bound {MAX_MORE[task]}"
-    assert 0 < together <= alone / 3, f"{together} operations more of steps that are split together"
+    # At most one, where a step by itself has hardly more: the order of an epoch may be drawn among those counted.
+    assert 0 < together <= max(1.0, alone / 3), f"{together} operations more of steps that are split together"
 
 
 def count_more(task: str) -> float:

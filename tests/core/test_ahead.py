@@ -101,7 +101,7 @@ def test_parts_and_large_steps_are_not_made_together() -> None:
     assert ahead.count_together(data, replace(RECIPE, accumulate=2), ranks=1) == 1
     assert ahead.count_together(data, replace(RECIPE, compile=True), ranks=1) == 1
     large = Samples(replace(OBSERVED, shape=(3, 512, 512)), torch.empty(50, 3, 512, 512, dtype=torch.uint8))
-    assert ahead.count_together(large, replace(RECIPE, batch=5), ranks=1) == 2
+    assert ahead.count_together(large, replace(RECIPE, batch=10), ranks=1) == 2
     assert ahead.count_together(large, RECIPE, ranks=1) == 1
 
 

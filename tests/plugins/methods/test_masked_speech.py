@@ -16,6 +16,7 @@ from pretask_plugins.shared.speech.spans import (
     NEVER,
     cover_spans,
     draw_latest_starts,
+    find_highest,
     draw_replacements,
     interpolate,
     since_latest,
@@ -46,6 +47,15 @@ def test_so_many_spans_begin_as_the_mask_ratio_says_and_none_twice() -> None:
     for frames, spans in ((400, 9), (20, 1)):
         assert (since_latest(begins(200, frames)) == 0).sum(1).unique().tolist() == [spans]
         assert torch.equal(begins(200, frames), begins(200, frames, length=frames))
+
+
+def test_the_highest_scores_are_found_and_equal_ones_as_torch_chooses_them() -> None:
+    score = Draws(torch.arange(50)).uniform("score", 60)
+    tied = (score * 8).round()
+    for numbers in (score, tied):
+        for count in (1, 7, 60):
+            expected = numbers.topk(count, sorted=False).indices.sort(1).values
+            assert torch.equal(find_highest(numbers, count).sort(1).values, expected)
 
 
 def test_hidden_frames_are_unions_of_whole_spans() -> None:
