@@ -421,5 +421,5 @@ def test_images_are_worked_on_a_few_at_a_time_as_all_at_once(views: int, monkeyp
     images = torch.randint(0, 256, (7, 3, 40, 40), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
     batch, split = Batch(images, torch.arange(7)), TransformPair(patch=12, views=views)
     whole = split(batch, draws_of(batch))[0].data
-    monkeypatch.setattr("pretask_plugins.methods.exemplar.split.MAX_BLOCK", 3 * images[0].numel())
+    monkeypatch.setattr("pretask_plugins.methods.exemplar.crop_kernel.MAX_BLOCK", 3 * images[0].numel())
     assert torch.equal(split(batch, draws_of(batch))[0].data, whole)

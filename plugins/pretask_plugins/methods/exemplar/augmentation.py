@@ -24,13 +24,25 @@ PositiveFactor = Annotated[float, Interval(gt=0, le=100)]
 
 
 @dataclass(frozen=True)
-class AugmentationParams:
-    """One transformation per view.
+class Placement:
+    """What of an image every view is cropped out of, about a center.
 
     Args:
         shift: Down and right, in patch sides.
         scale: Sides of what is cropped, in patch sides.
         angle: Radians.
+    """
+
+    shift: Float[Tensor, "B V 2"]
+    scale: Float[Tensor, "B V"]
+    angle: Float[Tensor, "B V"]
+
+
+@dataclass(frozen=True)
+class AugmentationParams(Placement):
+    """One transformation per view: where it is cropped, and its colors.
+
+    Args:
         component: Factor of every principal component of color.
         power: Of saturation and of value.
         factor: Likewise, after the power.
@@ -38,18 +50,11 @@ class AugmentationParams:
         hue: Added to the hue, as a fraction of the color circle.
     """
 
-    shift: Float[Tensor, "B V 2"]
-    scale: Float[Tensor, "B V"]
-    angle: Float[Tensor, "B V"]
     component: Float[Tensor, "B V C"]
     power: Float[Tensor, "B V 2"]
     factor: Float[Tensor, "B V 2"]
     offset: Float[Tensor, "B V 2"]
     hue: Float[Tensor, "B V"]
-
-    def of_some(self, samples: slice) -> "AugmentationParams":
-        """Return those of some samples."""
-        return AugmentationParams(**{name: numbers[samples] for name, numbers in vars(self).items()})
 
 
 @dataclass(frozen=True)
@@ -105,10 +110,10 @@ def compute_margin(ranges: AugmentationRanges, patch: int) -> int:
 
 
 def crop(
-    images: Float[Tensor, "B C H W"], center: Float[Tensor, "B 2"], params: AugmentationParams, patch: int
+    images: Float[Tensor, "B C H W"], center: Float[Tensor, "B 2"], placement: Placement, patch: int
 ) -> Float[Tensor, "B V C P P"]:
     """Crop shifted, scaled and rotated patches around the centers, bilinear, out of the images themselves."""
-    grid = locate_pixels(center, params, patch)
+    grid = locate_pixels(center, placement, patch)
     grid = grid * pixel_sizes(images.shape[2], images.shape[3], images.device) - 1  # -1 and 1 at the outermost pixels
     grid = grid.transpose(1, 2).flatten(2, 3).movedim(1, -1)  # (B, V P, P, 2)
     patches = F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=True)
@@ -127,12 +132,12 @@ def patch_lines(patch: int, device: torch.device) -> Float[Tensor, " P"]:
     return torch.arange(patch, device=device) - (patch - 1) / 2
 
 
-def locate_pixels(center: Float[Tensor, "B 2"], params: AugmentationParams, patch: int) -> Float[Tensor, "B V 2 P P"]:
+def locate_pixels(center: Float[Tensor, "B 2"], placement: Placement, patch: int) -> Float[Tensor, "B V 2 P P"]:
     """Return where in the image, (x, y), every pixel of a view lies: the patch's grid shifted, scaled and rotated."""
     line = patch_lines(patch, center.device)
-    middle = (center[:, None] + params.shift * patch).flip(-1)  # (B, V, 2)
-    cos, sin = params.angle.cos(), params.angle.sin()
-    ways = torch.stack([-sin, cos, cos, sin], -1) * params.scale[..., None]  # of row and column: right and down
+    middle = (center[:, None] + placement.shift * patch).flip(-1)  # (B, V, 2)
+    cos, sin = placement.angle.cos(), placement.angle.sin()
+    ways = torch.stack([-sin, cos, cos, sin], -1) * placement.scale[..., None]  # of row and column: right and down
     rows, columns = ways[..., :2, None] * line + middle[..., None], ways[..., 2:, None] * line  # (B, V, 2, P)
     return rows[..., None] + columns[..., None, :]
 

@@ -11,9 +11,10 @@ from jaxtyping import Float
 from pretask.own_operations import register
 from torch import Tensor
 
+from pretask_plugins.methods.exemplar.blocks import map_blocks
 from pretask_plugins.shared.colors import MIN_CHROMA
 
-MAX_BLOCK = 1 << 20  # numbers of some views, which stay in the cache with what is made of them
+MAX_BLOCK = 1 << 19  # numbers of some views, which stay in the cache with what is made of them
 FADE_IN = (5.0, 3.0, 1.0)  # sixths of the circle, from which red, green and blue fade in
 
 
@@ -47,14 +48,10 @@ def change_colors_in_place(
 
 def change_colors_in_blocks(views: Tensor, matrix: Tensor, mean: Tensor, *numbers: Tensor) -> Tensor:
     """Do the same a few views at a time: of more than the cache holds that takes two thirds of the time."""
-    size = max(1, MAX_BLOCK // views[:1].numel())
-    if size >= len(views):
-        return change_colors_in_place(views, matrix, mean, *numbers)
-    changed = torch.empty_like(views)
-    for first in range(0, len(views), size):
-        some = slice(first, first + size)
-        changed[some] = change_colors_in_place(views[some], matrix[some], mean, *(each[some] for each in numbers))
-    return changed
+    size = MAX_BLOCK // max(views[:1].numel(), 1)
+    return map_blocks(
+        lambda some, of_some, *each: change_colors_in_place(some, of_some, mean, *each), size, views, matrix, *numbers
+    )
 
 
 def move_from_mean(views: Tensor, matrix: Tensor, mean: Tensor) -> Tensor:

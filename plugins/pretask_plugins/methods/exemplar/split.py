@@ -31,20 +31,19 @@ from pretask.pretext_score import HELD_OUT_EPOCH
 from torch import Tensor
 from torch.nn import functional as F
 
+from pretask_plugins.methods.exemplar import crop_kernel
 from pretask_plugins.methods.exemplar.augmentation import (
     AugmentationParams,
     AugmentationRanges,
     change_colors,
     compute_margin,
-    crop,
     draw_params,
 )
 from pretask_plugins.methods.exemplar.figures import draw_classes
-from pretask_plugins.methods.exemplar.seeds import draw_seed_centers, principal_axes
+from pretask_plugins.methods.exemplar.seeds import principal_axes
 from pretask_plugins.shared.constants import build_once
 from pretask_plugins.shared.fractions import as_fractions
 
-MAX_BLOCK = 1 << 21  # numbers of the images that are worked on at a time
 SHOWN_CLASSES, SHOWN_COPIES = 6, 8  # of a picture: classes, and copies of each
 IN_PLACE: Mapping[str, Any] = {"shift": 0.0, "scale": (1.0, 1.0), "rotation": 0.0}
 
@@ -189,22 +188,13 @@ def cut_seeds(options: SeedOptions, batch: Batch, draws: Draws) -> Float[Tensor,
 def crop_seeds(
     options: SeedOptions, batch: Batch, draws: Draws, params: AugmentationParams
 ) -> Float[Tensor, "B V C P P"]:
-    """Return the seeds, shifted, scaled and rotated; an image keeps its seed for the whole run.
-
-    On a CPU a few images at a time, which stay in the cache.
-    """
+    """Return the seeds, shifted, scaled and rotated; an image keeps its seed for the whole run."""
     images, place = batch.data, draws.at_epoch(0).uniform("seed")
     margin = compute_margin(options, options.patch)
-
-    def crop_some(images: Tensor, place: Tensor, params: AugmentationParams) -> Float[Tensor, "B V C P P"]:
-        light = as_fractions(images)
-        return crop(light, draw_seed_centers(light, place, options.patch, margin), params, options.patch)
-
-    size = max(1, MAX_BLOCK // images[:1].numel())
-    if torch.compiler.is_compiling() or not images.is_cpu or size >= len(images):
-        return crop_some(images, place, params)
-    blocks = [slice(first, first + size) for first in range(0, len(images), size)]
-    return torch.cat([crop_some(images[some], place[some], params.of_some(some)) for some in blocks])
+    as_one = images.is_cpu and not torch.compiler.is_compiling()
+    work: Any = crop_kernel.crop_seeds if as_one else crop_kernel.crop_all_at_once
+    seeds: Tensor = work(images, place, params.shift, params.scale, params.angle, options.patch, margin)
+    return seeds
 
 
 @build_once
