@@ -14,11 +14,7 @@ from pretask_registry.conformance.material import declared_parts, find_modality,
 from benchmarks.speed.operations import count, count_step
 from benchmarks.speed.workloads import QUICK, build_run
 
-MAX_MORE = dict.fromkeys(QUICK, 40) | {
-    "exemplar": 50,
-    "exemplar-pair": 60,
-    "sequence-verification": 45,
-}  # of data, draws, split and bookkeeping
+MAX_MORE = dict.fromkeys(QUICK, 40) | {"sequence-verification": 45}  # of data, draws, split and bookkeeping
 CPU = torch.device("cpu")
 
 

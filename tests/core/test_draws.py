@@ -304,6 +304,14 @@ def test_the_numbers_are_the_ones_of_version_one(kind: str) -> None:
     torch.testing.assert_close(drawn, torch.tensor(golden, dtype=drawn.dtype), rtol=0, atol=1e-6)
 
 
+def test_rows_of_normal_numbers_are_those_of_all() -> None:
+    for shape in ((), (5,), (9000, 2)):  # the last one in several blocks
+        rows = Draws(FEW).integers("row", 0, 6, 2)
+        whole = Draws(FEW).normal("n", 6, *shape)
+        expected = torch.stack([whole[sample, of_sample] for sample, of_sample in enumerate(rows)])
+        assert torch.equal(Draws(FEW).normal("n", 6, *shape, rows=rows), expected)
+
+
 def test_ambient_randomness_is_untouched() -> None:
     before = torch.get_rng_state()
     draws = Draws(torch.arange(4))
@@ -350,11 +358,14 @@ def test_extreme_words_give_finite_normal_numbers_and_sure_events(planted: bool)
     assert bool((Draws(FEW).bernoulli("b", torch.tensor(probability)) == planted).all())
 
 
+ROWS = torch.tensor([3, 4, 2])  # of 4 rows, a sample gets those that are left over when its number is divided so
+
 KINDS: dict[str, Callable[[Draws, tuple[int, ...]], Tensor]] = {
     "bits": lambda draws, shape: draws.bits("k", math.prod(shape)),
     "uniform": lambda draws, shape: draws.uniform("k", *shape, high=127.3),
     "uniform between": lambda draws, shape: draws.uniform("k", *shape, low=-2.0, high=3.7),
     "normal": lambda draws, shape: draws.normal("k", *shape),
+    "normal in some rows": lambda draws, shape: draws.normal("k", 4, *shape, rows=draws.index[:, None] % ROWS),
     "integers": lambda draws, shape: draws.integers("k", -4, 2**31, *shape),
     "integers below a tensor": lambda draws, shape: draws.integers(
         "k", 3, draws.index.view(5, *ones(shape)) + 9, *shape
@@ -419,7 +430,7 @@ def all_kinds(index, seed, epoch):
     draws = Draws(index, seed, epoch)
     return (draws.integers("i", 0, 9, 2), draws.permutation("p", 5), draws.choice("c", 6, 2), draws.bits("b", 3),
             draws.bernoulli("o", 0.3), draws.uniform("u", 3), draws.uniform("v", low=2, high=3),
-            draws.branch("x").normal("n", 4))
+            draws.branch("x").normal("n", 4), draws.normal("m", 3, 2, rows=index[:, None] % 3))
 torch._dynamo.config.error_on_recompile = True
 compiled = torch.compile(all_kinds, fullgraph=True)
 index = torch.arange(64)
