@@ -16,8 +16,8 @@ from pretask_plugins.shared.speech.spans import (
     NEVER,
     cover_spans,
     draw_latest_starts,
-    find_highest,
     draw_replacements,
+    find_highest,
     interpolate,
     since_latest,
 )
