@@ -1,8 +1,8 @@
 """Operations: how many kernels a step starts, and how many of them the network needs. The machine's load is no matter.
 
 Counted are calls below autograd: those that compute or copy. Not counted are views, memory that is only allocated, and
-the optimizer, which does the same work in both. A draw of random numbers is one. So is, on a CPU, whatever is registered
-as an operation of ours, such as the colors of exemplar: what a split issues on other devices, where that is many,
+the optimizer, which does the same work in both. A draw of random numbers is one. So is, on a CPU, whatever we have
+registered as an operation, such as the colors of exemplar: what a split issues on other devices, where that is many,
 stands beside it, counted on tensors that have a shape and no numbers.
 """
 
