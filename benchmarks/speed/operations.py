@@ -1,7 +1,9 @@
 """Operations: how many kernels a step starts, and how many of them the network needs. The machine's load is no matter.
 
 Counted are calls below autograd: those that compute or copy. Not counted are views, memory that is only allocated, and
-the optimizer, which does the same work in both. A draw of random numbers is one.
+the optimizer, which does the same work in both. A draw of random numbers is one. So is, on a CPU, whatever we have
+registered as an operation, such as the colors of exemplar: what a split issues on other devices, where that is many,
+stands beside it, counted on tensors that have a shape and no numbers.
 """
 
 from collections import Counter
@@ -9,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
+from pretask import Draws
 from pretask.training import MicroBatch, Run
 from pretask_registry import Registry
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -45,16 +48,18 @@ def measure_operations(workloads: Iterable[Workload], device: torch.device) -> d
     """Return for every workload the operations of a whole step, those of model and objective, and what is more."""
     registry, measured = Registry.load(), {}
     for workload in workloads:
-        whole, model_only = count_step(workload.build(registry, device))
+        run = workload.build(registry, device)
+        whole, model_only = count_step(run)
         step, needed = sum(whole.values()), model_only.total()
         found = {
+            "split elsewhere": count_split(run, torch.device("meta")),
             "step": round(step, 2),
             "model_only": needed,
             "more": round(step - needed, 2),
             "ratio": round(step / needed, 3),
         }
         more = list_difference(whole, model_only)
-        row = "{:36}{step:8.1f} {model_only:6} {more:+7.1f} {ratio:6.2f}   "
+        row = "{:36}{step:8.1f} {model_only:6} {more:+7.1f} {ratio:6.2f} {split elsewhere:5}   "
         print(row.format(str(workload), **found) + more, flush=True)
         measured[str(workload)] = {**found, "what": more}
     return measured
@@ -75,6 +80,18 @@ def count_step(run: Run) -> tuple[Mapping[str, float], Counter[str]]:
     model_only = count(lambda: score_and_differentiate(run, ready))
     whole = count(lambda: [run.differentiate(next(steps)) for _ in range(run.together)])
     return {name: number / run.together for name, number in whole.items()}, model_only
+
+
+def count_split(run: Run, device: torch.device) -> int:
+    """Count what the split of a step computes on a device; on `meta` what it does on any that is not a CPU."""
+    (batch, epoch), *_ = run.fetch(0)
+    moved = batch.to(device)
+
+    def split() -> None:
+        run.task.apply_split(moved, Draws(moved.index, run.seed, epoch))
+
+    split()  # what is built once is not counted
+    return count(split).total()
 
 
 def count(work: Callable[[], object]) -> Counter[str]:

@@ -81,9 +81,11 @@ def drop_channels(patch: Tensor) -> Tensor:
     """Keep one channel of a patch; the others become its mean and noise."""
     kept = random.randrange(3)
     std, mean = torch.std_mean(patch[kept], correction=0)
-    dropped = mean + DROPPED_NOISE_STD * std * torch.randn_like(patch)
-    dropped[kept] = patch[kept]
-    return dropped
+    noisy = patch.clone()
+    noisy[[channel for channel in range(3) if channel != kept]] = mean + DROPPED_NOISE_STD * std * torch.randn(
+        2, *patch.shape[1:]
+    )
+    return noisy
 
 
 def standardize(patch: Tensor) -> Tensor:

@@ -2,9 +2,10 @@
 
 The step share is the time of forward of model and objective, backward, clipping and optimizer on tensors that are
 ready, over that of a whole step, fetching its samples included. Both alternate in one process, a few steps at a time,
-and a ratio is taken within a round; the model-only steps of a round are timed before and after the whole ones, and the
-ratio of these two is the noise. CPU time (of all threads of the process) is what counts where other programs share the
-machine; wall time stands beside it. On a GPU both are taken after the device is done.
+in whole groups of those that are split together, and a ratio is taken within a round; the model-only steps of a round
+are timed before and after the whole ones, and the ratio of these two is the noise. CPU time (of all threads of the
+process) is what counts where other programs share the machine; wall time stands beside it. On a GPU both are taken
+after the device is done.
 """
 
 from collections.abc import Iterable

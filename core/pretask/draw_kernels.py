@@ -24,7 +24,7 @@ SPLITMIX_MULTIPLIER_1 = 0xBF58476D1CE4E5B9
 SPLITMIX_MULTIPLIER_2 = 0x94D049BB133111EB
 MASK_64_BITS = (1 << 64) - 1
 MAX_BLOCK = 1 << 14  # words of a block: 128 KiB, and as many of scratch
-MAX_NORMAL_BLOCK = 1 << 15  # normal numbers of a block
+MAX_NORMAL_BLOCK = 1 << 15  # normal numbers of a block: 256 KiB of words, one of a pair after the other
 UNIT_24_BITS, UNIT_32_BITS = 2.0**-24, 2.0**-32
 # Arrays without axes, which numpy takes a third faster than numbers of its own.
 INCREMENT, MULTIPLIER_1, MULTIPLIER_2, SHIFT_27, SHIFT_30, SHIFT_31, SHIFT_32, SHIFT_40 = (
@@ -270,14 +270,14 @@ def draw_normal_on_cpu(
         angle = draw_floats(sample[some], of_angle[columns], SHIFT_40)
         radius.add_(1).mul_(UNIT_32_BITS).log_().mul_(-2).clamp_(min=0).sqrt_()
         torch.mul(radius, angle.mul_(2 * math.pi * UNIT_24_BITS).cos_(), out=normal[some, columns])
-    return normal.view(len(hashed), *take_rows(shape, rows))
+    return normal.view(len(hashed), *shape_rows(shape, rows))
 
 
 @lru_cache(maxsize=64)
 def count_in_pairs(count: int) -> tuple[Any, Any]:
     """Return odd and even numbers up to 2 count times the increment, as uint64; they must not be written to."""
-    counters = count_in_increments(2 * count)
-    return np.ascontiguousarray(counters[::2]), np.ascontiguousarray(counters[1::2])
+    odd = np.arange(1, 2 * count, 2, dtype=np.uint64) * INCREMENT
+    return odd, odd + INCREMENT
 
 
 def draw_floats(sample: Any, counters: Any, shift: Any) -> Tensor:
@@ -287,7 +287,7 @@ def draw_floats(sample: Any, counters: Any, shift: Any) -> Tensor:
     return torch.from_numpy(words.view(np.int64).astype(np.float32))
 
 
-def take_rows(shape: Sequence[int], rows: Tensor | None) -> tuple[int, ...]:
+def shape_rows(shape: Sequence[int], rows: Tensor | None) -> tuple[int, ...]:
     """Return the shape of what is drawn: that of so many rows of `shape`, where there are some."""
     return tuple(shape) if rows is None else (rows.shape[1], *shape[1:])
 
@@ -298,14 +298,14 @@ def draw_normal(
     """Draw standard normal numbers; with rows (B, R), those of these rows of `shape`."""
     count = 2 * math.prod(shape if rows is None else shape[1:])
     pairs = hash_words(hashed, word, seed, epoch, count, rows)
-    return to_normal(pairs.view(len(hashed), *take_rows(shape, rows), 2))
+    return to_normal(pairs.view(len(hashed), *shape_rows(shape, rows), 2))
 
 
 def shape_normal(
     hashed: Tensor, word: int, seed: Any, epoch: Any, shape: Sequence[int], rows: Tensor | None = None
 ) -> Tensor:
     """Tell the compiler the shape and type of normal numbers."""
-    return hashed.new_empty((hashed.shape[0], *take_rows(shape, rows)), dtype=torch.float32)
+    return hashed.new_empty((hashed.shape[0], *shape_rows(shape, rows)), dtype=torch.float32)
 
 
 def to_normal(pair: Tensor) -> Tensor:

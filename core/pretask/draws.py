@@ -175,7 +175,7 @@ class Draws:
         Args:
             name: Of the draw.
             shape: Of a sample's numbers.
-            rows: Which rows of its first axis are wanted of every sample; the others are not drawn.
+            rows: Which rows of its first axis, from 0 on, are wanted of every sample; the others are not drawn.
 
         >>> draws, rows = Draws(torch.arange(2)), torch.tensor([[2], [0]])
         >>> bool((draws.normal("a", 3, 5, rows=rows)[0, 0] == draws.normal("a", 3, 5)[0, 2]).all())

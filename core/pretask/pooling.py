@@ -62,7 +62,7 @@ def pool(
         names: The ways that are wanted.
     """
     vectors, sights = join_widest(features.streams), find_widest_sights(features.streams)
-    mask = features.present if content is None or content.shape != vectors.shape[:3] else content
+    mask = forget_full(features.present if content is None or content.shape != vectors.shape[:3] else content)
     mean = mean_over(vectors, mask)
     found = {"mean": mean}
     if vectors.shape[2] > 1:
@@ -77,6 +77,21 @@ def pool(
     if "quarters" in names and len(features.grid) == 2 and min(features.grid) > 1:
         found["quarters"] = quarter_means(vectors, mask, features.grid)
     return {name: found[name].flatten(1) for name in KNOWN_POOLINGS if name in found and name in names}
+
+
+def forget_full(mask: Bool[Tensor, "B V N"] | None) -> Bool[Tensor, "B V N"] | None:
+    """Return None for a mask that leaves nothing out, by which vectors would only be copied.
+
+    That is looked at on a CPU alone: elsewhere whoever looks waits, and what is traced must not depend on numbers.
+    """
+    if mask is None or not mask.is_cpu or is_traced():
+        return mask
+    return None if bool(mask.all()) else mask
+
+
+def is_traced() -> bool:
+    """Return whether torch is compiling or exporting what is called now."""
+    return torch.compiler.is_compiling() or bool(torch.jit.is_tracing())  # type: ignore[attr-defined,no-untyped-call]
 
 
 def find_content(inputs: Inputs, vocabulary: Vocabulary | None) -> Bool[Tensor, "B V L"] | None:
@@ -186,8 +201,7 @@ def lay_out(vectors: Tensor) -> Tensor:
     On a CPU matrix by matrix, which torch transposes in blocks: that takes less than half of the time.
     """
     is_small = math.prod(vectors.shape[-2:]) < MIN_MATRIX
-    is_traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
-    if is_small or is_traced or not vectors.is_cpu or torch.is_grad_enabled() or vectors.is_contiguous():
+    if is_small or is_traced() or not vectors.is_cpu or torch.is_grad_enabled() or vectors.is_contiguous():
         return vectors.contiguous()
     laid_out = torch.empty(vectors.shape, dtype=vectors.dtype)
     for matrix, place in zip(vectors.flatten(0, -3), laid_out.flatten(0, -3), strict=True):

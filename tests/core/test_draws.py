@@ -310,6 +310,8 @@ def test_rows_of_normal_numbers_are_those_of_all() -> None:
         whole = Draws(FEW).normal("n", 6, *shape)
         expected = torch.stack([whole[sample, of_sample] for sample, of_sample in enumerate(rows)])
         assert torch.equal(Draws(FEW).normal("n", 6, *shape, rows=rows), expected)
+    key = (FEW, 7, None, None, (6, 5), rows)
+    torch.library.opcheck(draw_kernels.normal, key, test_utils=("test_schema", "test_faketensor"))
 
 
 def test_ambient_randomness_is_untouched() -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from pretask import Draws, Features, Inputs, Vocabulary, pooling
-from pretask.pooling import POOLINGS, find_content, find_widest_sights, lay_out, pool
+from pretask.pooling import KNOWN_POOLINGS, POOLINGS, find_content, find_widest_sights, lay_out, pool
 from torch import Tensor, nn
 
 ROLES = ("pad", "mask", "start", "end", "separator", "class", "unknown")
@@ -37,6 +37,19 @@ def test_every_pooling_is_that_of_a_loop_over_views_and_content() -> None:
             views.append({"mean": mean, "last": kept[-1], "own": own, "mean-max": torch.cat([mean, highest])})
         for name in POOLINGS:
             assert torch.allclose(found[name][sample], torch.cat([view[name] for view in views]), atol=1e-6), name
+
+
+@pytest.mark.parametrize("is_map", [True, False])
+def test_a_mask_that_leaves_nothing_out_changes_no_bit(is_map: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = noise("stream", 2, 40, 24)
+    stream = stream.mT.contiguous().mT if is_map else stream  # a vector's numbers lie apart
+    made = Features({"all": stream}, {"all": stream[:, :, 0]}, (40,))
+    full = torch.ones(3, 2, 40, dtype=torch.bool)
+    found = pool(made, full, KNOWN_POOLINGS)
+    monkeypatch.setattr(pooling, "forget_full", lambda mask: mask)
+    masked = pool(made, full, KNOWN_POOLINGS)
+    assert found.keys() == masked.keys()
+    assert all(torch.equal(found[name], masked[name]) for name in found)
 
 
 @pytest.mark.parametrize("role", ["pad", "start", "end", "separator", "class"])

@@ -13,7 +13,7 @@ from PIL import Image
 from pretask import Batch, Draws, Incompatible, Observed, PretaskError, Samples
 from pretask.composition import Task, compose
 from pretask.pretext_score import held_out_loss, trivial_losses
-from pretask_plugins.methods.exemplar import color_kernel
+from pretask_plugins.methods.exemplar import color_kernel, crop_kernel
 from pretask_plugins.methods.exemplar.augmentation import (
     AugmentationParams,
     AugmentationRanges,
@@ -414,6 +414,14 @@ def test_the_picture_shows_seeds_their_copies_and_whose_class_is_predicted() -> 
     row, column = corner[0].long().tolist()
     seed = images.data[0, :, row : row + 12, column : column + 12].movedim(0, 2).numpy()
     assert np.array_equal(sheet[BORDER : BORDER + 48 : 4, BORDER : BORDER + 48 : 4], seed)
+
+
+def test_seeds_are_cropped_in_one_operation_as_in_many() -> None:
+    images = torch.randint(0, 256, (5, 3, 40, 36), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
+    params = draw_params(TransformPair(patch=12), Draws(torch.arange(5)), 2, 3)
+    arguments = (images, torch.rand(5), params.shift, params.scale, params.angle, 12, 9)
+    assert torch.equal(crop_kernel.crop_as_one(*arguments), crop_kernel.crop_all_at_once(*arguments))
+    torch.library.opcheck(crop_kernel.crop_as_one, arguments, test_utils=("test_schema", "test_faketensor"))
 
 
 @pytest.mark.parametrize("views", [2, 3])

@@ -16,6 +16,7 @@ from pretask_plugins.methods.relative_position.split import (
     CutPair,
     crop,
     drop_channels,
+    interleave_channels,
     project,
     projection,
     std_mean,
@@ -322,10 +323,12 @@ def decode(png: bytes) -> np.ndarray:
     return np.asarray(Image.open(BytesIO(png)))
 
 
+@pytest.mark.parametrize("is_planar", [True, False])
 @pytest.mark.parametrize("side", [9, 300])  # a block of several samples, and less than one
-def test_spread_is_to_the_bit_that_of_torch(side: int) -> None:
-    views = torch.rand(3, 2, 3, side, side).movedim(2, -1).contiguous().movedim(-1, 2)
+def test_spread_is_to_the_bit_that_of_torch(side: int, is_planar: bool) -> None:
+    views = torch.rand(3, 2, 3, side, side)
     views[0, 0] = 0.3
+    views = views if is_planar else interleave_channels(views)
     for ours, theirs in zip(std_mean(views), torch.std_mean(views, (2, 3, 4), correction=0, keepdim=True), strict=True):
         assert torch.equal(ours[1:], theirs[1:])
         assert torch.allclose(ours, theirs, atol=1e-7)

@@ -151,6 +151,7 @@ def test_cbow_shows_the_window_without_the_word_itself() -> None:
     split = Cbow(window=2, min_count=1, subsample=0.0).fit(text(6), [many])
     inputs, targets = split(many, Draws(many.index))
     assert inputs.present is not None
+    assert not bool(inputs.data[~inputs.present].any())
     steps = (1, 2, -1, -2)
     for view, step in enumerate(steps):
         for place in range(5):

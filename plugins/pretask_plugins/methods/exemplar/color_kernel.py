@@ -48,10 +48,11 @@ def change_colors_in_place(
 
 def change_colors_in_blocks(views: Tensor, matrix: Tensor, mean: Tensor, *numbers: Tensor) -> Tensor:
     """Do the same a few views at a time: of more than the cache holds that takes two thirds of the time."""
-    size = MAX_BLOCK // max(views[:1].numel(), 1)
-    return map_blocks(
-        lambda some, of_some, *each: change_colors_in_place(some, of_some, mean, *each), size, views, matrix, *numbers
-    )
+
+    def change_some(views: Tensor, matrix: Tensor, *numbers: Tensor) -> Tensor:
+        return change_colors_in_place(views, matrix, mean, *numbers)
+
+    return map_blocks(change_some, MAX_BLOCK, views, matrix, *numbers)
 
 
 def move_from_mean(views: Tensor, matrix: Tensor, mean: Tensor) -> Tensor:

@@ -40,7 +40,7 @@ def crop_all_at_once(
     """
     light = as_fractions(images)
     center = draw_seed_centers(light, place, patch, margin)
-    return crop(light, center, Placement(shift, scale, angle), patch).contiguous()
+    return crop(light, center, Placement(shift, scale, angle), patch)
 
 
 def crop_in_blocks(
@@ -48,7 +48,7 @@ def crop_in_blocks(
 ) -> Float[Tensor, "B V C P P"]:
     """Do the same a few images at a time, which takes five sixths of the time."""
     crop_some = partial(crop_all_at_once, patch=patch, margin=margin)
-    return map_blocks(crop_some, MAX_BLOCK // max(images[:1].numel(), 1), images, place, shift, scale, angle)
+    return map_blocks(crop_some, MAX_BLOCK, images, place, shift, scale, angle).contiguous()
 
 
 def shape_views(images: Tensor, place: Tensor, shift: Tensor, scale: Tensor, angle: Tensor, *sizes: int) -> Tensor:
@@ -57,7 +57,7 @@ def shape_views(images: Tensor, place: Tensor, shift: Tensor, scale: Tensor, ang
     return place.new_empty((*scale.shape, images.shape[1], patch, patch))
 
 
-crop_seeds = register(
+crop_as_one = register(
     "crop_seeds",
     "Tensor images, Tensor place, Tensor shift, Tensor scale, Tensor angle, int patch, int margin",
     crop_in_blocks,

@@ -191,9 +191,9 @@ def crop_seeds(
     """Return the seeds, shifted, scaled and rotated; an image keeps its seed for the whole run."""
     images, place = batch.data, draws.at_epoch(0).uniform("seed")
     margin = compute_margin(options, options.patch)
-    as_one = images.is_cpu and not torch.compiler.is_compiling()
-    work: Any = crop_kernel.crop_seeds if as_one else crop_kernel.crop_all_at_once
-    seeds: Tensor = work(images, place, params.shift, params.scale, params.angle, options.patch, margin)
+    is_one_operation = images.is_cpu and not torch.compiler.is_compiling()
+    cut: Any = crop_kernel.crop_as_one if is_one_operation else crop_kernel.crop_all_at_once
+    seeds: Tensor = cut(images, place, params.shift, params.scale, params.angle, options.patch, margin)
     return seeds
 
 

@@ -145,23 +145,26 @@ def show_whole(batch: Batch, color: Color, standardize: bool) -> Inputs:
         images = keep_each_channel(images)
     elif color == "project":
         images = project(images)
-    return Inputs(normalize(images) if standardize else images)
+    return Inputs(normalize_in_place(images) if standardize else images)
 
 
 def prepare(
     patches: Float[Tensor, "B V C P P"], draws: Draws, color: Color, standardize: bool
 ) -> Float[Tensor, "B V C P P"]:
-    """Return the patches after the chosen countermeasure and normalization, with channels last in memory."""
+    """Return the patches after the chosen countermeasure and normalization.
+
+    Channels come last in memory, but those of projected patches, which a product has laid out.
+    """
     if color == "drop":
         patches = drop_channels(patches, draws)
     elif color == "project":
         patches = project(patches)
-    patches = normalize(patches) if standardize else patches
+    patches = normalize_in_place(patches) if standardize else patches
     return patches if color == "project" else interleave_channels(patches)
 
 
-def normalize(views: Float[Tensor, "B V C H W"]) -> Float[Tensor, "B V C H W"]:
-    """Bring views to mean 1/2 and std 1/4, the middle of [0, 1] at the usual contrast; in place."""
+def normalize_in_place(views: Float[Tensor, "B V C H W"]) -> Float[Tensor, "B V C H W"]:
+    """Bring views to mean 1/2 and std 1/4, the middle of [0, 1] at the usual contrast."""
     std, mean = std_mean(views)
     return views.sub_(mean).div_(4 * std.clamp(min=MIN_STD)).add_(0.5)
 
@@ -217,12 +220,13 @@ def drop_channels(patches: Float[Tensor, "B V C P P"], draws: Draws) -> Float[Te
     samples, views, channels, *side = patches.shape
     kept = draws.integers("channel", 0, channels, views)[..., None]  # (B, V, 1)
     dropped = (kept + 1 + count_up(channels - 1, patches.device)) % channels  # (B, V, C - 1)
-    of_patch = channels * count_up(samples * views, patches.device).view(samples, views, 1)
+    first_plane = channels * count_up(samples * views, patches.device).view(samples, views, 1)
     planes = patches.reshape(-1, *side)  # (B V C, P, P)
-    std, mean = std_mean(planes[of_patch + kept])
-    noise = draws.normal("dropped", views * channels, *side, rows=(of_patch[:1] + dropped).flatten(1))
+    std, mean = std_mean(planes[first_plane + kept])
+    rows = (first_plane[:1] + dropped).flatten(1)  # of a sample's own planes: those of the first sample begin at 0
+    noise = draws.normal("dropped", views * channels, *side, rows=rows)
     noise = noise.view(*dropped.shape, *side).mul_(DROPPED_NOISE_STD * std).add_(mean)
-    return planes.index_copy(0, (of_patch + dropped).flatten(), noise.flatten(0, 2)).view(patches.shape)
+    return planes.index_copy(0, (first_plane + dropped).flatten(), noise.flatten(0, 2)).view(patches.shape)
 
 
 def keep_each_channel(images: Float[Tensor, "B 1 C H W"]) -> Float[Tensor, "B C C H W"]:

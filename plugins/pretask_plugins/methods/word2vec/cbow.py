@@ -60,7 +60,7 @@ class Cbow(CountedWords):
         """Return the windows of the words that are kept, and the candidates for each."""
         words, present = self.keep_words(batch, draws)
         left, right = draw_window(draws, present, self.window)
-        left = left * present
+        left = left * present  # padding has words to its left, too
         around, is_near = look_around(words, left, right, self.window)
         value = torch.cat([words[..., None], self.draw_noise(draws, words.shape[1], batch.device)], -1)
         probability = mark_labels(1, value.shape[-1], batch.device).expand(value.shape)

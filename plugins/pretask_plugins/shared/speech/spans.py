@@ -43,7 +43,7 @@ def draw_latest_starts(
 
 
 def find_highest(score: Float[Tensor, "B S"], count: int) -> Int[Tensor, "B count"]:
-    """Return the places of the highest scores, in any order.
+    """Return the places of the highest scores, none of which is NaN, in any order.
 
     On a CPU by numpy, which divides numbers without branching on them: of new ones that takes a quarter of the time.
     Two that are equal at the border are left to torch, so that the same one is chosen as ever.
