@@ -3,13 +3,16 @@
 Views: two of every image to a ResNet-18 with a projection head and a contrastive loss, our exemplar pair beside
 lightly's SimCLR, from the same decoded photographs. Tokens: masked language modeling by a BERT of 4 x 256, ours beside
 the Trainer with its collator. Theirs get their best setting: a fused optimizer, and the number of workers at which they
-are fastest. CPU time counts the workers'. `ratio` is their time over ours.
+are fastest. CPU time counts the workers'. `ratio` is their time over ours. Where steps are split together, ours are
+timed in whole groups of them. Where the processor multiplies bfloat16, views are trained in it, too, beside lightly in
+float32 (what one option of ours gains) and in bfloat16.
 """
 
 import os
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from itertools import islice
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -19,15 +22,18 @@ from pretask.fitting import fit_split
 from pretask_registry import Registry, build
 from torch import Tensor, nn
 
+from benchmarks.speed.bfloat16 import multiplies_bfloat16
 from benchmarks.speed.peers_images import LIGHTLY, as_pictures, make_images
 from benchmarks.speed.peers_text import FIRST, ROLES, SIZE, TRANSFORMERS, make_collator, make_tokens
 from benchmarks.speed.race import Times, judge, print_heading, print_race, require_peer, summarize, synchronize
 from benchmarks.speed.workloads import ENDLESS, build_run
 
-GOAL, GPU_GOAL = 1.0, 3.0
+GOAL, GPU_GOAL, BF16_GOAL = 1.0, 3.0, 1.5
 SIDE, PATCH = 128, 56
-STEPS, WARMUP_STEPS, ROUNDS = 4, 1, 3
+STEPS, WARMUP_STEPS, ROUNDS = 16, 1, 3  # as many steps as may be split together
 Train = Callable[[int], object]  # so many steps
+Both = tuple[Train, Callable[[int], Train]]  # our training, and what makes theirs of a number of workers
+Build = Callable[[torch.device, int, str, str], Both]
 
 
 def measure_end_to_end(
@@ -39,11 +45,10 @@ def measure_end_to_end(
     precision: str = "fp32",
 ) -> dict[str, Any]:
     """Return by kind of data how long theirs take for as many samples, at their best number of workers."""
-    goal = GOAL if device.type == "cpu" else GPU_GOAL
     print_heading()
     measured: dict[str, Any] = {}
-    for name, build_both in {"views, ResNet-18": build_views, "tokens, BERT 4 x 256": build_tokens}.items():
-        ours, make_theirs = build_both(device, batch, precision)
+    for name, (build_both, of_ours, of_theirs, goal) in list_races(device, precision).items():
+        ours, make_theirs = build_both(device, batch, of_ours, of_theirs)
         try:
             found = {count: race_training(ours, make_theirs(count), device, steps, rounds) for count in workers}
         except PretaskError as missing:
@@ -56,6 +61,19 @@ def measure_end_to_end(
         measured[name] = {**judged, "workers": best, "by workers": others, "ratio_wall": fastest_on_wall}
         print_race(f"{name}, batch {batch}, {best} workers", measured[name])
     return measured
+
+
+def list_races(device: torch.device, precision: str) -> dict[str, tuple[Build, str, str, float | None]]:
+    """Return by name what builds both, the precision of ours and of theirs, and the goal."""
+    goal = GOAL if device.type == "cpu" else GPU_GOAL
+    races: dict[str, tuple[Build, str, str, float | None]] = {
+        "views, ResNet-18": (build_views, precision, precision, goal),
+        "tokens, BERT 4 x 256": (build_tokens, precision, precision, goal),
+    }
+    if device.type == "cpu" and precision == "fp32" and multiplies_bfloat16():
+        races["views, ours in bf16"] = build_views, "bf16", "fp32", BF16_GOAL
+        races["views, both in bf16"] = build_views, "bf16", "bf16", None
+    return races
 
 
 def race_training(ours: Train, theirs: Train, device: torch.device, steps: int, rounds: int) -> dict[str, float]:
@@ -86,10 +104,10 @@ def train_ours(
     split = fit_split(parts[0], samples.observed, samples.batches(64, torch.device("cpu")), None, name="end to end")
     recipe = Recipe(optimizer=optimizer, batch=batch, samples=ENDLESS, precision=precision)  # type: ignore[arg-type]
     run = build_run(samples, split, parts[1], parts[2], recipe, device)
+    made = run.iterate_steps(0, ENDLESS)
 
     def train(steps: int) -> None:
-        first = run.progress.step
-        for micro_batches in run.iterate_steps(first, first + steps):
+        for micro_batches in islice(made, steps):
             run.take_step(micro_batches)
             run.progress.step += 1
 
@@ -103,7 +121,7 @@ def build_parts(split: str, model: str, objective: str, /, **options: Any) -> li
     return [build(registry.find(kind, name), options.get(kind, {})) for kind, name in named.items()]
 
 
-def build_views(device: torch.device, batch: int, precision: str) -> tuple[Train, Callable[[int], Train]]:
+def build_views(device: torch.device, batch: int, precision: str, of_theirs: str) -> Both:
     """Return our training of a ResNet-18 on two views, and what makes lightly's by workers."""
     images = make_images(max(256, 2 * batch), SIDE)
     samples = Samples(Observed("image", (3, SIDE, SIDE), samples=len(images)), images)
@@ -116,7 +134,7 @@ def build_views(device: torch.device, batch: int, precision: str) -> tuple[Train
         objective={"hidden": (512,), "out_dim": 128},
     )
     ours = train_ours(samples, parts, batch, "sgd", device, precision)
-    return ours, lambda workers: train_lightly(images, batch, workers, device, precision)
+    return ours, lambda workers: train_lightly(images, batch, workers, device, of_theirs)
 
 
 class Views(torch.utils.data.Dataset[Any]):
@@ -158,14 +176,14 @@ def train_lightly(images: Tensor, batch: int, workers: int, device: torch.device
     return train
 
 
-def build_tokens(device: torch.device, batch: int, precision: str) -> tuple[Train, Callable[[int], Train]]:
+def build_tokens(device: torch.device, batch: int, precision: str, of_theirs: str) -> Both:
     """Return our training of a BERT, and what makes that of transformers by workers."""
     tokens = make_tokens(1024, 128)[:, 1:]
     observed = Observed("text", (127,), "int64", len(tokens), Vocabulary(SIZE, ROLES))
     options = {"width": 256, "depth": 4, "heads": 4}
     parts = build_parts("mask-tokens", "bert", "cross-entropy", model=options, objective={"hidden": (256,)})
     ours = train_ours(Samples(observed, tokens), parts, batch, "adamw", device, precision)
-    return ours, lambda workers: train_transformers(tokens, batch, workers, device, precision)
+    return ours, lambda workers: train_transformers(tokens, batch, workers, device, of_theirs)
 
 
 def train_transformers(tokens: Tensor, batch: int, workers: int, device: torch.device, precision: str) -> Train:

@@ -28,6 +28,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from bfloat16 import multiplies_bfloat16
 from report import report
 
 SHAPES = {"overlapping": (50_000, 512, 10), "separable": (10_000, 2_048, 100), "small": (2_000, 64, 10)}
@@ -97,12 +98,6 @@ def objective(logits: np.ndarray, label: np.ndarray, weights: np.ndarray, c: flo
     logits = logits.astype(np.float64) - logits.max(1, keepdims=True)
     nats = np.log(np.exp(logits).sum(1)) - logits[np.arange(len(label)), label]
     return float(nats.mean() + (weights.astype(np.float64) ** 2).sum() / (2 * c * len(label)))
-
-
-def multiplies_bfloat16() -> bool:
-    """Return whether the processor has instructions for bfloat16 products."""
-    flags = Path("/proc/cpuinfo")
-    return flags.exists() and bool({"avx512_bf16", "amx_bf16", "bf16"} & set(flags.read_text().split()))
 
 
 def fit_ours(kind: str, dtype: str = "float32") -> dict[str, Any]:
