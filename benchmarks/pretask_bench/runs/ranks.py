@@ -59,11 +59,17 @@ def share_decision(go: bool, device: torch.device) -> bool:
     return bool(decision.item())
 
 
+def close_group() -> None:
+    """End what connects this process to the others, where it still does: its threads, alive at exit, abort a process."""
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
 def leave_group() -> None:
     """Leave the group for good: from here on this process is one by itself, also for whoever reads its environment."""
     from accelerate.state import AcceleratorState, PartialState
 
-    distributed.destroy_process_group()
+    close_group()
     for name in SET_BY_LAUNCHERS:
         os.environ.pop(name, None)
     AcceleratorState._reset_state(reset_partial_state=True)

@@ -46,7 +46,15 @@ from pretask_bench.runs.prepare import (
     prepare_run,
 )
 from pretask_bench.runs.probing import find_file, read_probed
-from pretask_bench.runs.ranks import count_ranks, join_group, leave_group, own_rank, refuse_ranks, share_decision
+from pretask_bench.runs.ranks import (
+    close_group,
+    count_ranks,
+    join_group,
+    leave_group,
+    own_rank,
+    refuse_ranks,
+    share_decision,
+)
 from pretask_bench.runs.reference_encoders import required_references
 from pretask_bench.runs.stages import (
     PRETRAIN,
@@ -164,11 +172,14 @@ def run_on_ranks(registry: Registry, plan: Plan, context: RunContext) -> StoredR
             task = started.prepared.compose(context.device, begun=True)
             silent = Audience(registry, name_run(started.prepared))
             pretrain(silent, task, started.prepared, context, started.timer, PRETRAIN)
+        close_group()
         return None
     with hold_cell(started.prepared, context):
         known = find_known(started, context)
         share_decision(known is None, context.device)
-        return known or complete(registry, started, context)
+        found = known or complete(registry, started, context)
+    close_group()
+    return found
 
 
 def train_alone(registry: Registry, plan: Plan, context: RunContext) -> None:
