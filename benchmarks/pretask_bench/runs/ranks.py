@@ -60,7 +60,7 @@ def share_decision(go: bool, device: torch.device) -> bool:
 
 
 def close_group() -> None:
-    """End what connects this process to the others, where it still does: its threads, alive at exit, abort a process."""
+    """End what connects this process to the others, where something does: its threads, alive at exit, abort it."""
     if distributed.is_initialized():
         distributed.destroy_process_group()
 
