@@ -119,7 +119,7 @@ def make_words(sample: Any, counters: Any) -> Any:
     return words
 
 
-def list_blocks(samples: int, count: int, most: int) -> Iterator[tuple[slice, slice]]:
+def iterate_blocks(samples: int, count: int, most: int) -> Iterator[tuple[slice, slice]]:
     """Yield which samples and which of their numbers are a block of at most so many numbers."""
     width = max(1, min(count, most))
     height = max(1, most // width)
@@ -141,7 +141,7 @@ def fill_blocks(sample: Any, count: int, out: Any, convert: Callable[[Any, Any],
     if len(sample) * count <= MAX_BLOCK:
         convert(make_words(sample, counters), out)
         return
-    for some, columns in list_blocks(len(sample), count, MAX_BLOCK):
+    for some, columns in iterate_blocks(len(sample), count, MAX_BLOCK):
         convert(make_words(sample[some], counters[columns]), out[some, columns])
 
 
@@ -265,7 +265,7 @@ def draw_normal_on_cpu(
         count = math.prod(shape[1:])
         sample = (sample[:, None] + view_words(rows) * (INCREMENT * np.uint64(2 * count))).reshape(-1)
     normal, (of_radius, of_angle) = torch.empty((len(sample), count)), count_in_pairs(count)
-    for some, columns in list_blocks(len(sample), count, MAX_NORMAL_BLOCK):
+    for some, columns in iterate_blocks(len(sample), count, MAX_NORMAL_BLOCK):
         radius = draw_floats(sample[some], of_radius[columns], SHIFT_32)
         angle = draw_floats(sample[some], of_angle[columns], SHIFT_40)
         radius.add_(1).mul_(UNIT_32_BITS).log_().mul_(-2).clamp_(min=0).sqrt_()
