@@ -40,7 +40,7 @@ test-all: .venv-all/ready ## what needs an extra, a compiler, many kills or a pa
 test-compiled: .venv-all/ready ## every preset of every task through the compiler, and every combination: half an hour
 	OMP_NUM_THREADS=1 .venv-all/bin/python -m pytest -q -m compiled
 
-speed: setup ## what steps, draws, features, data, commands and large stores cost, as ratios: an hour
+speed: setup ## what steps, draws, features, data, commands and large stores cost, as ratios: half an hour or more
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.speed
 
 check: setup ## format, lint, types

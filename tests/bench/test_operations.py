@@ -49,7 +49,7 @@ def test_a_step_has_few_operations_beside_those_of_its_network(task: str, monkey
     alone = count_more(task)
     assert 0 < alone <= MAX_MORE[task], f"{alone} operations more, bound {MAX_MORE[task]}"
     # Of a task whose step has hardly one by itself, what is left is the order of the canned samples' short epochs.
-    assert 0 < together <= max(1.0, alone / 3), f"{together} operations more of steps that are split together"
+    assert 0 < together <= max(0.75, alone / 3), f"{together} operations more of steps that are split together"
 
 
 @pytest.mark.parametrize("task", MAX_ELSEWHERE)
