@@ -52,9 +52,9 @@ def measure_share(run: Run, rounds: int) -> dict[str, float]:
         run.progress.step += 1
 
     time_work(model_only, WARMUP_STEPS, run.task.device)
-    time_work(whole, WARMUP_STEPS * run.together, run.task.device)
-    groups = ROUND_SECONDS / time_work(model_only, WARMUP_STEPS, run.task.device)[0] / run.together
-    count = run.together * max(1, round(groups))  # steps that are split together are all timed, or none of them
+    time_work(whole, WARMUP_STEPS * run.waiting, run.task.device)
+    groups = ROUND_SECONDS / time_work(model_only, WARMUP_STEPS, run.task.device)[0] / run.waiting
+    count = run.waiting * max(1, round(groups))  # steps that are split together are all timed, or none of them
     times: list[tuple[Times, Times, Times]] = []
     for _ in range(rounds):
         before, full, after = (time_work(work, count, run.task.device) for work in (model_only, whole, model_only))

@@ -22,7 +22,8 @@ from pretask.unread_rows import UnreadRows
 from pretask.values import iterate_tensors
 
 MAX_STEPS = 16  # that are made together
-MAX_BYTES = 16 << 20  # of their samples, as they were observed
+MAX_WAITING = 64  # that are made before the first of them is trained
+MAX_BYTES = 16 << 20  # of the samples of those, as they were observed, and of x and y of these
 Value = TypeVar("Value")
 
 
@@ -42,6 +43,20 @@ def count_together(samples: Samples, recipe: Recipe, ranks: int) -> int:
         return 1
     row = samples.data.element_size() * samples.data[0].numel()
     return max(1, min(MAX_STEPS, recipe.steps, MAX_BYTES // (row * recipe.batch)))
+
+
+def count_waiting(step: Any, together: int) -> int:
+    """Return how many steps may wait, a multiple of those that are made together.
+
+    What a split goes through throws out of the cache what the next steps need, and seldomer where more wait.
+
+    Args:
+        step: x and y of one, whose tensors may share memory.
+        together: Steps that are made together.
+    """
+    storages = (tensor.untyped_storage() for _, tensor in iterate_tensors(step))
+    size = sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
+    return together * max(1, min(MAX_WAITING, MAX_BYTES // max(1, size)) // together)
 
 
 def cut(value: Value, count: int) -> list[Value]:

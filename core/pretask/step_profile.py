@@ -106,14 +106,14 @@ class StepProfile:
                     setattr(owner, name, value)
 
     def count_warmup(self, run: "Run") -> int:
-        """Return how many steps are not counted: up to where the next ones begin that are split together.
+        """Return how many steps are not counted: up to where the next ones begin that are made before they are trained.
 
         Of a run that is shorter than these, every step is split by itself, which gives the same.
         """
         step, steps = run.progress.step, run.task.recipe.steps
-        first = -(-(step + WARMUP_STEPS) // run.together) * run.together
+        first = -(-(step + WARMUP_STEPS) // run.waiting) * run.waiting
         if first >= steps:
-            run.together, first = 1, step + WARMUP_STEPS
+            run.together, run.waiting, first = 1, 1, step + WARMUP_STEPS
         return first - step
 
     def count(self, made: Any) -> Any:

@@ -287,9 +287,13 @@ class Run:
 
     def iterate_steps(self, first: int, last: int) -> Generator[list[MicroBatch], None, None]:
         """Yield what the steps first … last - 1 encode and score; of small steps, several are made at once."""
+        made: list[list[MicroBatch]] = []
         with closing(self.feed.iterate_batches(first, last, self.together)) as feed:
             for steps, batches in feed:
-                yield from self.make_steps(batches, steps)[max(first - steps.start, 0) :]
+                made += self.make_steps(batches, steps)[max(first - steps.start, 0) :]
+                if steps.stop % self.waiting == 0 or steps.stop == last:
+                    yield from made
+                    made.clear()
 
     @cached_property
     def together(self) -> int:
@@ -303,6 +307,13 @@ class Run:
             return 1
         alone = [self.make_micro_batches(self.fetch(step)) for step in range(count)]
         return count if ahead.is_same(tried, alone) else 1
+
+    @cached_property
+    def waiting(self) -> int:
+        """How many steps are made before the first of them is trained."""
+        if self.together == 1:
+            return 1
+        return ahead.count_waiting(self.make_micro_batches(self.fetch(0)), self.together)
 
     def make_steps(self, batches: Batches, steps: range) -> list[list[MicroBatch]]:
         """Return what some steps encode and score, of their batches; several come in one batch."""

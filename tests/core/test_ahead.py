@@ -41,7 +41,7 @@ def iterate_pairs(run: Run, first: int, last: int) -> Iterator[tuple[list[MicroB
         yield step, run.make_micro_batches(run.fetch(number))
 
 
-@pytest.mark.parametrize(("first", "last"), [(0, 40), (5, 38), (16, 17), (39, 40)])
+@pytest.mark.parametrize(("first", "last"), [(0, 40), (5, 38), (16, 17), (39, 40), (3, 90)])
 def test_every_step_is_what_it_is_alone_over_the_ends_of_epochs_and_wherever_a_run_goes_on(
     first: int, last: int
 ) -> None:
@@ -60,6 +60,29 @@ def test_training_gives_the_same_weights(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(ahead, "MAX_STEPS", 1)
     train(alone, samples(), seed=7)
     assert all(torch.equal(value, weights(alone)[name]) for name, value in weights(together).items())
+
+
+def test_steps_wait_for_one_another_as_far_as_memory_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run(recipe=replace(RECIPE, samples=200 * RECIPE.batch))
+    assert run.waiting == ahead.MAX_WAITING == 4 * COUNT
+    groups: list[range] = []
+    make_steps = run.make_steps
+    monkeypatch.setattr(
+        run, "make_steps", lambda batches, steps: [groups.append(steps), *make_steps(batches, steps)][1:]
+    )
+    steps = run.iterate_steps(5, 200)
+    next(steps)
+    assert [group.start for group in groups] == [0, 16, 32, 48]
+    assert len(list(islice(steps, 58))) == 58
+    assert len(groups) == 4
+    next(steps)
+    assert groups[-1] == range(112, 128)
+    assert len(list(steps)) == 200 - 5 - 60
+    (alone,) = run.make_micro_batches(run.fetch(0))
+    rows = torch.empty(3 << 20, dtype=torch.uint8)
+    assert ahead.count_waiting(alone, 3) == 63
+    assert ahead.count_waiting({"x": rows, "y": rows[:5]}, 2) == 4
+    assert ahead.count_waiting({"x": rows, "y": rows.clone()}, 4) == 4
 
 
 def test_what_depends_on_its_batch_is_split_step_by_step() -> None:

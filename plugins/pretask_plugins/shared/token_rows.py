@@ -61,6 +61,7 @@ def close_gaps(
     >>> close_gaps(torch.tensor([[7, 8, 9]]), torch.tensor([[True, False, True]]))[0].tolist()
     [[7, 9, 8]]
     """
-    places = count_up(words.shape[1], words.device)
-    order = torch.add(places, is_kept, alpha=-words.shape[1]).argsort(1)
-    return words.gather(1, order), places < is_kept.sum(1, keepdim=True)
+    places, kept = count_up(words.shape[1], words.device), is_kept.cumsum(1)
+    count = kept[:, -1:]
+    moved = torch.where(is_kept, kept - 1, count + places - kept)
+    return torch.empty_like(words).scatter_(1, moved, words), places < count

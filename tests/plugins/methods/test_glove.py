@@ -24,10 +24,16 @@ from pretask.composition import Task, compose
 from pretask.pretext_score import held_out_loss, trivial_losses
 from pretask.training import train
 from pretask_plugins.data.text.toy_grammar import ToyGrammar
-from pretask_plugins.methods.glove import PAIRS_IN_A_BATCH, RATE
+from pretask_plugins.methods.glove import PAIRS_IN_A_BATCH, RATE, places
 from pretask_plugins.methods.glove.counting import count_cooccurrences
+from pretask_plugins.methods.glove.neighbors import (
+    count_passed,
+    draw_neighbors,
+    search_passed,
+    sum_inverse_distances,
+)
 from pretask_plugins.methods.glove.objective import Glove, weigh_count
-from pretask_plugins.methods.glove.split import Cooccurrence, PairWithNeighbor, draw_neighbors
+from pretask_plugins.methods.glove.split import Cooccurrence, PairWithNeighbor
 from pretask_plugins.models.text.two_vectors import TwoVectors
 
 SIZE = 12
@@ -81,6 +87,35 @@ def test_counts_are_those_of_a_loop_however_little_memory_there_is(max_pairs: in
         assert found[key] == pytest.approx(often, rel=1e-6)
     rows = [sum(often for (word, _), often in COUNTS.items() if word == number) for number in range(SIZE)]
     assert cells.sum_rows().tolist() == pytest.approx(rows, rel=1e-6)
+
+
+@pytest.mark.parametrize("bits", [4, 22])
+def test_cells_are_found_where_a_search_finds_them_however_few_slots_there_are(
+    bits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "MIN_BITS", 1)
+    monkeypatch.setattr(places, "MAX_BITS", bits)
+    monkeypatch.setattr(places, "CELLS_AT_ONCE", 7)
+    generator = torch.Generator().manual_seed(1)
+    found = torch.randint(1 << 40, (501,), generator=generator).unique()
+    counts = torch.rand(len(found), generator=generator).log()
+    keys = torch.cat([found, torch.tensor([1 << 41])])
+    table = places.build_table(keys, torch.cat([counts, torch.zeros(1)]))
+    assert len(table) == 2 ** min(bits, 11)
+    hashed = places.hash_keys(found, len(table))
+    for slot in hashed.unique():
+        assert counts[table[slot]] == counts[hashed == slot].max()
+    wanted = torch.cat([found, torch.randint(1 << 40, (300,), generator=generator)]).view(-1, 1)
+    assert torch.equal(places.find_places(keys, table, wanted), torch.searchsorted(keys, wanted))
+
+
+@pytest.mark.parametrize("window", [1, 2, 5, 10, 64, 1000])
+def test_sums_are_passed_where_a_search_says_so_up_to_the_last_bit(window: int) -> None:
+    sums = sum_inverse_distances(window, torch.device("cpu"))
+    far = torch.tensor(torch.inf)
+    near = [sums, sums.nextafter(far), sums[1:].nextafter(-far), torch.linspace(0, float(sums[-1]), 5001)]
+    drawn = torch.cat(near)[None]
+    assert torch.equal(count_passed(sums, drawn), search_passed(sums, drawn))
 
 
 def test_pairs_are_drawn_as_often_as_they_count() -> None:

@@ -7,13 +7,14 @@ beyond the first lie in files, and are merged a block of rows at a time, so that
 are in memory. X is symmetric: a cell is kept once, in the row of the smaller word.
 
 Source: Pennington, Socher and Manning, EMNLP 2014, and cooccur.c of the released code, which sums and merges likewise.
-Axes: B batch, L tokens, P pairs, N cells, M cells and a last one, C size of the vocabulary.
+Axes: B batch, L tokens, P pairs, N cells, M cells and a last one, H slots, C size of the vocabulary.
 """
 
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from pretask import Batch
 from pretask.room import require_disk
 from torch import Tensor
 
+from pretask_plugins.methods.glove.places import build_table, find_places
+from pretask_plugins.shared.constants import look_up
 from pretask_plugins.shared.ngrams import count_unigrams, valid_tokens
 from pretask_plugins.shared.token_rows import close_gaps
 
@@ -65,8 +68,13 @@ class Cooccurrences:
         [2.0, 0.5, 0.0]
         """
         keys = torch.minimum(first, second) * self.size + torch.maximum(first, second)
-        places = torch.searchsorted(self.keys, keys)
-        return self.log_counts[places], self.keys[places] == keys
+        places = find_places(self.keys, self.table, keys)
+        return look_up(self.log_counts, places), look_up(self.keys, places) == keys
+
+    @cached_property
+    def table(self) -> Int[Tensor, " H"]:
+        """The slots by which cells are found on a CPU; elsewhere none are needed."""
+        return build_table(self.keys, self.log_counts) if self.keys.is_cpu else self.keys[:0]
 
     def to(self, device: torch.device) -> "Cooccurrences":
         """Return the same on a device."""

@@ -6,7 +6,7 @@ is, in expectation, the sum over all cells of X, each times its X_ij.
 
 Source: Pennington, Socher and Manning, EMNLP 2014, section 4.2 (windows, 1 / distance). Differs: see the folder's
     header.
-Axes: B batch, L tokens, C size of the vocabulary, S distances from 0.
+Axes: B batch, L tokens, C size of the vocabulary.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import ClassVar
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from pretask import (
     Batch,
     Draws,
@@ -36,7 +36,8 @@ from pretask.options import PositiveInt, Size
 from torch import Tensor
 
 from pretask_plugins.methods.glove.counting import Cooccurrences, KeptRows, Words, count_cooccurrences, make_folder
-from pretask_plugins.shared.constants import build_once, count_up
+from pretask_plugins.methods.glove.neighbors import draw_neighbors
+from pretask_plugins.shared.constants import look_up
 from pretask_plugins.shared.token_rows import close_gaps, require_vocabulary, whole_rows
 
 WHO = "co-occurrence"
@@ -113,7 +114,7 @@ class PairWithNeighbor:
 
     def keep_words(self, batch: Batch) -> Words:
         """Return the words that occur often enough at the front of their rows, and where they are."""
-        is_kept = self.counts_on(batch.device)[0][batch.data]
+        is_kept = look_up(self.counts_on(batch.device)[0], batch.data)
         return close_gaps(batch.data, is_kept if batch.present is None else is_kept & batch.present)
 
     def whole(self, batch: Batch, /) -> Inputs:
@@ -179,41 +180,3 @@ class PairWithNeighbor:
 def unfitted() -> PretaskError:
     """Make the error for a split that has seen no text."""
     return PretaskError(WHO, "the co-occurrences of its words", "none", "Call fit(observed, batches) first.")
-
-
-@build_once
-def sum_inverse_distances(window: int, device: torch.device) -> Float[Tensor, " S"]:
-    """Return 1 + 1/2 + … + 1/n for n from 0 to the window.
-
-    >>> sum_inverse_distances(2, torch.device("cpu")).tolist()
-    [0.0, 1.0, 1.5]
-    """
-    distances = torch.arange(1, window + 1, dtype=torch.float64, device=device)
-    return torch.cat([distances.new_zeros(1), (1 / distances).cumsum(0)]).float()
-
-
-@build_once
-def sum_left(window: int, length: int, device: torch.device) -> Float[Tensor, " L"]:
-    """Return the sum of 1 / distance over the words to the left of every place."""
-    return sum_inverse_distances(window, device)[count_up(length, device).clamp(max=window)]
-
-
-def draw_neighbors(
-    draws: Draws, present: Bool[Tensor, "B L"], window: int
-) -> tuple[Int[Tensor, "B L"], Float[Tensor, "B L"]]:
-    """Draw for every word the position of a neighbor, by 1 / distance; return it with the sum of 1 / distance.
-
-    Args:
-        draws: Of the positions.
-        present: Where words are; they stand at the front.
-        window: The largest distance.
-    """
-    length = present.shape[1]
-    sums, left = sum_inverse_distances(window, present.device), sum_left(window, length, present.device)
-    positions = count_up(length, present.device)
-    last = present.sum(1, keepdim=True) - 1
-    mass = left + sums[(last - positions).clamp(0, window)]
-    drawn = draws.uniform("neighbor", length) * mass - left  # below 0 to the left
-    distance = torch.searchsorted(sums, drawn.abs(), right=True)  # 1 below 1, 2 below 1 + 1/2, …
-    neighbor = positions + torch.where(drawn < 0, -distance, distance)
-    return neighbor.clamp(min=0).minimum(last.clamp(min=0)), mass * present  # rounding may pass either end

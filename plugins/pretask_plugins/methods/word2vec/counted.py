@@ -29,7 +29,7 @@ from pretask.options import Fraction, Interval, PositiveInt, Size
 from torch import Tensor
 
 from pretask_plugins.methods.word2vec.noise import build_table, draw_words
-from pretask_plugins.shared.constants import build_once
+from pretask_plugins.shared.constants import build_once, look_up
 from pretask_plugins.shared.ngrams import count_unigrams, valid_rows
 from pretask_plugins.shared.token_rows import close_gaps, require_vocabulary, whole_rows
 
@@ -94,7 +94,7 @@ class CountedWords(ABC):
     def keep_words(self, batch: Batch, draws: Draws) -> tuple[Int[Tensor, "B L"], Bool[Tensor, "B L"]]:
         """Return the words that are kept at the front of their rows, and where they are."""
         keep, _, _ = self.tables_on(batch.device)
-        is_kept = draws.bernoulli("keep", keep[batch.data], batch.data.shape[1])
+        is_kept = draws.bernoulli("keep", look_up(keep, batch.data), batch.data.shape[1])
         return close_gaps(batch.data, is_kept if batch.present is None else is_kept & batch.present)
 
     def draw_noise(self, draws: Draws, length: int, device: torch.device) -> Int[Tensor, "B L K"]:
