@@ -20,8 +20,8 @@ from pretask import Draws, Recipe
 from pretask.composition import Task, compose
 from pretask.training import train
 from pretask_plugins.data.text.toy_grammar import ToyGrammar
-from pretask_plugins.methods.glove.objective import Glove
 from pretask_plugins.methods.glove.neighbors import draw_neighbors
+from pretask_plugins.methods.glove.objective import Glove
 from pretask_plugins.methods.glove.split import PairWithNeighbor
 from pretask_plugins.models.text.two_vectors import TwoVectors
 from pretask_plugins.shared.correlation import pearson
