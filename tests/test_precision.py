@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import torch
 import whole_gradient
 from pretask import Draws, Inputs, PretaskError, Task
 from pretask.checkpoint import Progress
-from pretask.precision import matrix_products, require_precision
+from pretask.precision import matrix_products, refuse_narrow_maps, require_precision, watch_narrow_maps
 from pretask.training import MicroBatch, Run
 from pretask.values import iterate_tensors
 from pretask_registry.conformance.material import make_batch
@@ -70,6 +71,48 @@ def test_a_cpu_refuses_half_precision_to_convolutions_whose_gradients_it_has_wro
         require_precision(cpu, "bf16", [over_time])
     require_precision(cpu, "fp32", [over_time])
     require_precision(cpu, "bf16", [nn.Conv2d(3, 8, 3, padding=1), nn.Conv3d(3, 8, (1, 3, 3), padding=(0, 1, 1))])
+
+
+@pytest.mark.parametrize(
+    ("convolution", "size"),
+    [
+        (nn.Conv1d(16, 16, 5, 4, padding=2), (3,)),
+        (nn.Conv2d(16, 16, 3, 2, padding=1), (1, 1)),
+        (nn.Conv2d(16, 16, 3, 3, padding=1), (2, 2)),
+        (nn.ConvTranspose2d(16, 16, 3, 2, padding=1), (1, 1)),
+        (nn.Conv3d(16, 16, (1, 3, 3), (1, 2, 2), padding=(0, 1, 1)), (3, 1, 4)),
+    ],
+)
+def test_maps_narrower_than_a_stride_are_seen_before_their_gradients(convolution: Any, size: tuple[int, ...]) -> None:
+    found: list[str] = []
+    network = nn.Sequential(nn.Identity(), convolution)
+    with watch_narrow_maps(network, found.append):
+        network(torch.randn(2, 16, *size))
+        network(torch.randn(2, 16, *(8 for _ in size)))
+    assert found == ["1"]
+    network(torch.randn(2, 16, *size))
+    assert found == ["1"]
+
+
+def test_training_refuses_them_where_they_would_be_learned_from() -> None:
+    def halves(precision: Any, size: int) -> None:
+        network = nn.Sequential(nn.Conv2d(3, 8, 3, 2, padding=1), nn.Conv2d(8, 8, 3, 2, padding=1))
+        with refuse_narrow_maps(torch.device("cpu"), precision, [network]):
+            network(torch.randn(2, 3, size, size))
+
+    with pytest.raises(PretaskError, match=r"narrower ones at 1 of Sequential.*recipe\.precision=fp32"):
+        halves("bf16", 2)
+    halves("bf16", 4)
+    halves("fp32", 2)
+
+
+@pytest.mark.parametrize(("width", "channels"), [(1, 16), (2, 16), (2, 64), (4, 16), (7, 3)])
+def test_gradients_of_wider_maps_are_right_in_half_precision(width: int, channels: int) -> None:
+    network, image = nn.Conv2d(channels, 16, 3, min(width, 2), padding=1), torch.randn(8, channels, width, width)
+    (right,) = torch.autograd.grad(network(image).square().mean(), [network.weight])
+    with HALF:
+        (half,) = torch.autograd.grad(network(image).float().square().mean(), [network.weight])
+    assert torch.linalg.vector_norm(half - right) < 0.1 * torch.linalg.vector_norm(right)
 
 
 def test_only_processors_that_compute_with_half_precision_have_those_gradients_wrong() -> None:

@@ -35,7 +35,7 @@ from pretask.finite import LossWatch
 from pretask.gradients import GradientWatch
 from pretask.heap import keep_freed_memory
 from pretask.locks import hold
-from pretask.precision import matrix_products, require_precision
+from pretask.precision import matrix_products, refuse_narrow_maps, require_precision
 from pretask.pretext_score import evaluation_mode
 from pretask.protocols import Rewrites
 from pretask.samples import Samples
@@ -184,7 +184,9 @@ def train(
     shared = share_batch_statistics(run.networks.values(), run.accelerator.num_processes)
     with run.hold_folder(), shared, seed_randomness(seed), note_stop() as find_signal:
         run.resume()
-        with profile.watching(run) if profile is not None else nullcontext(), matrix_products(task.recipe.precision):
+        watched = profile.watching(run) if profile is not None else nullcontext()
+        sound = refuse_narrow_maps(task.device, task.recipe.precision, run.networks.values())
+        with watched, sound, matrix_products(task.recipe.precision):
             run.run(find_signal, checkpoint_seconds)
         came = find_signal()
     progress = run.progress
