@@ -120,7 +120,7 @@ def measure_mode(
     ready = [run.make_micro_batches(run.fetch(step)) for step in range(2)]
     with FlopCounterMode(display=False) as counter:
         score_and_differentiate(run, ready[0])
-    count = 1 if dry else 15
+    count = 1 if dry else -(-15 // run.together) * run.together  # whole groups of steps that are split together
 
     def whole() -> None:
         run.take_step(next(steps))

@@ -2,10 +2,10 @@
 
 The step share is the time of forward of model and objective, backward, clipping and optimizer on tensors that are
 ready, over that of a whole step, fetching its samples included. Both alternate in one process, a few steps at a time,
-in whole groups of those that are split together, and a ratio is taken within a round; the model-only steps of a round
-are timed before and after the whole ones, and the ratio of these two is the noise. CPU time (of all threads of the
-process) is what counts where other programs share the machine; wall time stands beside it. On a GPU both are taken
-after the device is done.
+in whole groups of those that are made before the first of them is trained, and a ratio is taken within a round; the
+model-only steps of a round are timed before and after the whole ones, and the ratio of these two is the noise. CPU time
+(of all threads of the process) is what counts where other programs share the machine; wall time stands beside it. On a
+GPU both are taken after the device is done.
 """
 
 from collections.abc import Iterable
@@ -52,9 +52,11 @@ def measure_share(run: Run, rounds: int) -> dict[str, float]:
         run.progress.step += 1
 
     time_work(model_only, WARMUP_STEPS, run.task.device)
+    steps_of_a_round = ROUND_SECONDS / time_work(model_only, WARMUP_STEPS, run.task.device)[0]
+    if run.waiting > steps_of_a_round:  # slow steps, to which it is all the same how many wait
+        run.waiting = run.together
     time_work(whole, WARMUP_STEPS * run.waiting, run.task.device)
-    groups = ROUND_SECONDS / time_work(model_only, WARMUP_STEPS, run.task.device)[0] / run.waiting
-    count = run.waiting * max(1, round(groups))  # steps that are split together are all timed, or none of them
+    count = run.waiting * max(1, round(steps_of_a_round / run.waiting))  # a group is timed as a whole, or not at all
     times: list[tuple[Times, Times, Times]] = []
     for _ in range(rounds):
         before, full, after = (time_work(work, count, run.task.device) for work in (model_only, whole, model_only))

@@ -214,8 +214,8 @@ class Run:
         self.size = divide_evenly(recipe.batch, self.accelerator.num_processes, recipe.accumulate)
         self.feed = Feed(task, samples, seed, self.size, self.accelerator.process_index, self.accelerator.num_processes)
         self.networks: dict[str, nn.Module] = task.networks
-        if recipe.channels_last and task.device.type == "cuda":
-            use_channels_last(self.networks.values())
+        if recipe.channels_last:
+            use_channels_last(self.networks.values(), task.device, recipe.precision)
         self.apply_split, score = ApplySplit(task), Score(task)
         self.raw_score = score
         self.parameters = [parameter for parameter in score.parameters() if parameter.requires_grad]
@@ -312,9 +312,9 @@ class Run:
 
     @cached_property
     def waiting(self) -> int:
-        """How many steps are made before the first of them is trained."""
-        if self.together == 1:
-            return 1
+        """How many steps are made before the first of them is trained; a GPU loses nothing by its splits."""
+        if self.together == 1 or self.task.device.type != "cpu":
+            return self.together
         return ahead.count_waiting(self.make_micro_batches(self.fetch(0)), self.together)
 
     def make_steps(self, batches: Batches, steps: range) -> list[list[MicroBatch]]:
