@@ -57,8 +57,8 @@ class Recipe:
             the point; or bf16 autocast with fp32 weights. A GPU must have what is asked for, and a CPU refuses bf16 to
             networks that it would train wrongly.
         compile: Whether torch.compile is used; the first steps then take long.
-        channels_last: Memory layout of convolutions on a GPU, and on a CPU in bf16 of those that are sound there, such
-            as a ResNet's: gradients of narrow 1 x 1 ones of stride 2 write past their memory (torch 2.11 with oneDNN).
+        channels_last: Memory layout of convolutions on a GPU. On a CPU it gains a tenth at most, and gradients of 1 x 1
+            convolutions of stride 2 and fewer than 16 channels write past their memory (torch 2.11 with oneDNN).
         augment: Names of augmentations of t, applied before the split; see augment.py.
         decay: Fraction of the steps, the last ones, in which the rate of warmup-stable-decay falls.
         initial_accumulator: What the sums of squared gradients of adagrad begin with, for every weight.

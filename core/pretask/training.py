@@ -214,8 +214,8 @@ class Run:
         self.size = divide_evenly(recipe.batch, self.accelerator.num_processes, recipe.accumulate)
         self.feed = Feed(task, samples, seed, self.size, self.accelerator.process_index, self.accelerator.num_processes)
         self.networks: dict[str, nn.Module] = task.networks
-        if recipe.channels_last:
-            use_channels_last(self.networks.values(), task.device, recipe.precision)
+        if recipe.channels_last and task.device.type == "cuda":
+            use_channels_last(self.networks.values())
         self.apply_split, score = ApplySplit(task), Score(task)
         self.raw_score = score
         self.parameters = [parameter for parameter in score.parameters() if parameter.requires_grad]

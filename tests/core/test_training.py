@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from pretask import PretaskError, Recipe, Task, order
-from pretask.accelerator import divide_evenly, lay_channels_last, use_channels_last
+from pretask.accelerator import divide_evenly, use_channels_last
 from pretask.order import epoch_order, positions, shown_samples, window_order
 from pretask.pretext_score import held_out_loss
 from pretask.training import train
@@ -140,52 +140,10 @@ def test_accumulated_parts_give_the_step_of_the_whole_batch() -> None:
 def test_kernels_of_images_have_channels_last_and_those_of_clips_are_left() -> None:
     flat, deep = torch.nn.Conv2d(3, 4, 3), torch.nn.Conv3d(3, 4, 3)
     weight = flat.weight.detach().clone()
-    use_channels_last([flat, deep], torch.device("cpu"), "fp32")
-    assert flat.weight.is_contiguous()
-    for network in (flat, deep):
-        lay_channels_last(network)
+    use_channels_last([flat, deep])
     assert flat.weight.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(flat.weight, weight)
     assert deep.weight.is_contiguous()
-
-
-def test_a_cpu_lays_out_sound_convolutions_alone_and_only_in_half_precision() -> None:
-    cpu = torch.device("cpu")
-    sound = torch.nn.Sequential(torch.nn.Conv2d(3, 32, 3), torch.nn.Conv2d(32, 64, 1, stride=2))
-    for unsound in (
-        torch.nn.Conv2d(8, 32, 1, stride=2),
-        torch.nn.Conv2d(32, 24, 3),
-        torch.nn.Conv2d(32, 32, 3, dilation=2),
-        torch.nn.Conv2d(32, 32, 3, groups=32),
-        torch.nn.ConvTranspose2d(32, 32, 2),
-    ):
-        network = torch.nn.Sequential(torch.nn.Conv2d(3, 32, 3), unsound)
-        use_channels_last([network], cpu, "bf16")
-        assert network[0].weight.is_contiguous()
-    use_channels_last([sound], cpu, "bf16")
-    assert all(layer.weight.is_contiguous(memory_format=torch.channels_last) for layer in sound)
-
-
-def test_its_gradients_are_those_of_the_usual_layout() -> None:
-    torch.manual_seed(0)
-    layers = [
-        torch.nn.Conv2d(3, 32, 7, 2, 3),
-        torch.nn.BatchNorm2d(32),
-        torch.nn.ReLU(),
-        torch.nn.MaxPool2d(3, 2, 1),
-        torch.nn.Conv2d(32, 64, 3, 2, 1),
-        torch.nn.ReLU(),
-        torch.nn.Conv2d(64, 128, 1, 2),
-    ]
-    network, image = torch.nn.Sequential(*layers), torch.randn(8, 3, 48, 48)
-    right = torch.autograd.grad(network(image).square().mean(), [*network.parameters()])
-    use_channels_last([network], torch.device("cpu"), "bf16")
-    with torch.autocast("cpu", torch.bfloat16):
-        half = network(image)
-    found = torch.autograd.grad(half.float().square().mean(), [*network.parameters()])
-    for one, other in zip(right, found, strict=True):
-        if float(one.norm()) > 1e-4:  # that of a bias before a normalization is 0
-            assert float((one - other).norm()) < 0.1 * float(one.norm())
 
 
 def test_progress_rises_to_one() -> None:
