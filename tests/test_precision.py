@@ -2,18 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 import torch
 import whole_gradient
-from pretask import Draws, Inputs, PretaskError, Task
+from pretask import Draws, Inputs, Task
 from pretask.checkpoint import Progress
-from pretask.precision import matrix_products, refuse_narrow_maps, require_precision, watch_narrow_maps
+from pretask.precision import matrix_products
 from pretask.training import MicroBatch, Run
 from pretask.values import iterate_tensors
 from pretask_registry.conformance.material import make_batch
-from torch import nn
 
 HALF = torch.autocast("cpu", torch.bfloat16)
 
@@ -63,62 +61,3 @@ def test_products_of_matrices_are_taken_by_tf32_inside_where_that_is_asked_for_a
         with matrix_products(precision):
             allowed.append(torch.backends.cuda.matmul.allow_tf32)
     assert [*allowed, torch.backends.cuda.matmul.allow_tf32] == [False, True, False, False]
-
-
-def test_a_cpu_refuses_half_precision_to_convolutions_whose_gradients_it_has_wrong() -> None:
-    cpu, over_time = torch.device("cpu"), nn.Sequential(nn.Conv3d(3, 8, 3, padding=1), nn.Conv3d(8, 8, 3, padding=1))
-    with pytest.raises(PretaskError, match=r"Sequential with 0 and 1 more.*recipe\.precision=fp32"):
-        require_precision(cpu, "bf16", [over_time])
-    require_precision(cpu, "fp32", [over_time])
-    require_precision(cpu, "bf16", [nn.Conv2d(3, 8, 3, padding=1), nn.Conv3d(3, 8, (1, 3, 3), padding=(0, 1, 1))])
-
-
-@pytest.mark.parametrize(
-    ("convolution", "size"),
-    [
-        (nn.Conv1d(16, 16, 5, 4, padding=2), (3,)),
-        (nn.Conv2d(16, 16, 3, 2, padding=1), (1, 1)),
-        (nn.Conv2d(16, 16, 3, 3, padding=1), (2, 2)),
-        (nn.ConvTranspose2d(16, 16, 3, 2, padding=1), (1, 1)),
-        (nn.Conv3d(16, 16, (1, 3, 3), (1, 2, 2), padding=(0, 1, 1)), (3, 1, 4)),
-    ],
-)
-def test_maps_narrower_than_a_stride_are_seen_before_their_gradients(convolution: Any, size: tuple[int, ...]) -> None:
-    found: list[str] = []
-    network = nn.Sequential(nn.Identity(), convolution)
-    with watch_narrow_maps(network, found.append):
-        network(torch.randn(2, 16, *size))
-        network(torch.randn(2, 16, *(8 for _ in size)))
-    assert found == ["1"]
-    network(torch.randn(2, 16, *size))
-    assert found == ["1"]
-
-
-def test_training_refuses_them_where_they_would_be_learned_from() -> None:
-    def halves(precision: Any, size: int) -> None:
-        network = nn.Sequential(nn.Conv2d(3, 8, 3, 2, padding=1), nn.Conv2d(8, 8, 3, 2, padding=1))
-        with refuse_narrow_maps(torch.device("cpu"), precision, [network]):
-            network(torch.randn(2, 3, size, size))
-
-    with pytest.raises(PretaskError, match=r"narrower ones at 1 of Sequential.*recipe\.precision=fp32"):
-        halves("bf16", 2)
-    halves("bf16", 4)
-    halves("fp32", 2)
-
-
-@pytest.mark.parametrize(("width", "channels"), [(1, 16), (2, 16), (2, 64), (4, 16), (7, 3)])
-def test_gradients_of_wider_maps_are_right_in_half_precision(width: int, channels: int) -> None:
-    network, image = nn.Conv2d(channels, 16, 3, min(width, 2), padding=1), torch.randn(8, channels, width, width)
-    (right,) = torch.autograd.grad(network(image).square().mean(), [network.weight])
-    with HALF:
-        (half,) = torch.autograd.grad(network(image).float().square().mean(), [network.weight])
-    assert torch.linalg.vector_norm(half - right) < 0.1 * torch.linalg.vector_norm(right)
-
-
-def test_only_processors_that_compute_with_half_precision_have_those_gradients_wrong() -> None:
-    network, clip = nn.Conv3d(16, 16, 3, padding=1), torch.randn(2, 16, 2, 4, 4)
-    (right,) = torch.autograd.grad(network(clip).square().mean(), [network.weight])
-    with HALF:
-        (half,) = torch.autograd.grad(network(clip).float().square().mean(), [network.weight])
-    is_right = torch.linalg.vector_norm(half - right) < 0.1 * torch.linalg.vector_norm(right)
-    assert is_right or "AVX512" in torch.backends.cpu.get_cpu_capability()

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from pretask import Incompatible, Recipe
+from pretask.convolutions import sound_convolutions
 from pretask.training import Run
 from pretask_plugins.methods.relative_position.split import CutPair
 from pretask_plugins.models.image.timm import Timm
@@ -70,13 +71,14 @@ def measure_family(name: str, device: torch.device) -> dict[str, Any]:
     run, resized = build(name, device)
     weights = [*run.task.model.parameters()]
     reached = torch.zeros(len(weights), dtype=torch.bool)
-    for step in range(FIRST_STEPS):
-        score_and_differentiate(run, run.make_micro_batches(run.fetch(step)))
-        reached |= torch.tensor([weight.grad is not None and bool(weight.grad.any()) for weight in weights])
-        run.update()
-    count = sum(weight.numel() for weight in weights)
-    facts = {"resized": resized, "parameters": count, "weights": len(weights), "reached": int(reached.sum())}
-    return {**facts, **measure_share(run, ROUNDS)}
+    with sound_convolutions(device, run.task.recipe.precision, run.networks.values()):
+        for step in range(FIRST_STEPS):
+            score_and_differentiate(run, run.make_micro_batches(run.fetch(step)))
+            reached |= torch.tensor([weight.grad is not None and bool(weight.grad.any()) for weight in weights])
+            run.update()
+        count = sum(weight.numel() for weight in weights)
+        facts = {"resized": resized, "parameters": count, "weights": len(weights), "reached": int(reached.sum())}
+        return {**facts, **measure_share(run, ROUNDS)}
 
 
 def build(name: str, device: torch.device) -> tuple[Run, bool]:

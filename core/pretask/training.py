@@ -27,6 +27,7 @@ from pretask.batch_statistics import share_batch_statistics
 from pretask.checkpoint import Progress
 from pretask.compiled import as_tensors, check_compiled, keep_buffers
 from pretask.composition import Task, seed_ambient, seed_randomness
+from pretask.convolutions import sound_convolutions
 from pretask.draws import Draws
 from pretask.errors import PretaskError
 from pretask.events import CheckpointSaved, StepTaken, Watcher
@@ -35,7 +36,7 @@ from pretask.finite import LossWatch
 from pretask.gradients import GradientWatch
 from pretask.heap import keep_freed_memory
 from pretask.locks import hold
-from pretask.precision import matrix_products, refuse_narrow_maps, require_precision
+from pretask.precision import matrix_products, require_precision
 from pretask.pretext_score import evaluation_mode
 from pretask.protocols import Rewrites
 from pretask.samples import Samples
@@ -185,7 +186,7 @@ def train(
     with run.hold_folder(), shared, seed_randomness(seed), note_stop() as find_signal:
         run.resume()
         watched = profile.watching(run) if profile is not None else nullcontext()
-        sound = refuse_narrow_maps(task.device, task.recipe.precision, run.networks.values())
+        sound = sound_convolutions(task.device, task.recipe.precision, run.networks.values())
         with watched, sound, matrix_products(task.recipe.precision):
             run.run(find_signal, checkpoint_seconds)
         came = find_signal()

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import torch
 from pretask import Features, Inputs, InputSpec
+from pretask.convolutions import find_padded_in_time, watch_narrow_maps
 from pretask.pooling import mean_over
-from pretask.precision import find_padded_in_time, watch_narrow_maps
 from pretask.shape_pass import make_empty_inputs
 from pretask.values import iterate_tensors
 from torch import Tensor, nn
