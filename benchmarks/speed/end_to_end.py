@@ -30,15 +30,17 @@ from benchmarks.speed.workloads import ENDLESS, build_run
 
 GOAL, GPU_GOAL, BF16_GOAL = 1.0, 3.0, 1.5
 SIDE, PATCH = 128, 56
-STEPS, WARMUP_STEPS, ROUNDS = 16, 1, 3  # as many steps as may be split together
+VIEWS, TOKENS = 64, 16  # samples of a step
+STEPS, WARMUP_STEPS, ROUNDS = 15, 1, 3
 Train = Callable[[int], object]  # so many steps
-Both = tuple[Train, Callable[[int], Train]]  # our training, and what makes theirs of a number of workers
+Ours = tuple[Train, int]  # our training, and how many of its steps are split together
+Both = tuple[Ours, Callable[[int], Train]]  # and what makes theirs of a number of workers
 Build = Callable[[torch.device, int, str, str], Both]
 
 
 def measure_end_to_end(
     device: torch.device,
-    batch: int = 16,
+    batch: int | None = None,
     steps: int = STEPS,
     rounds: int = ROUNDS,
     workers: Sequence[int] = (0, 1, 2),
@@ -47,10 +49,12 @@ def measure_end_to_end(
     """Return by kind of data how long theirs take for as many samples, at their best number of workers."""
     print_heading()
     measured: dict[str, Any] = {}
-    for name, (build_both, of_ours, of_theirs, goal) in list_races(device, precision).items():
-        ours, make_theirs = build_both(device, batch, of_ours, of_theirs)
+    for name, (build_both, its_batch, of_ours, of_theirs, goal) in list_races(device, precision).items():
+        size = batch or its_batch
+        (ours, together), make_theirs = build_both(device, size, of_ours, of_theirs)
+        whole = -(-steps // together) * together
         try:
-            found = {count: race_training(ours, make_theirs(count), device, steps, rounds) for count in workers}
+            found = {count: race_training(ours, make_theirs(count), device, whole, rounds) for count in workers}
         except PretaskError as missing:
             print(f"{name:44}left out: {missing}")
             continue
@@ -58,21 +62,21 @@ def measure_end_to_end(
         others = {str(count): numbers["ratio"] for count, numbers in found.items()}
         fastest_on_wall = min(numbers["ratio_wall"] for numbers in found.values())
         judged = judge(found[best], goal)
-        measured[name] = {**judged, "workers": best, "by workers": others, "ratio_wall": fastest_on_wall}
-        print_race(f"{name}, batch {batch}, {best} workers", measured[name])
+        measured[name] = {**judged, "batch": size, "workers": best, "by workers": others, "ratio_wall": fastest_on_wall}
+        print_race(f"{name}, batch {size}, {best} workers", measured[name])
     return measured
 
 
-def list_races(device: torch.device, precision: str) -> dict[str, tuple[Build, str, str, float | None]]:
-    """Return by name what builds both, the precision of ours and of theirs, and the goal."""
+def list_races(device: torch.device, precision: str) -> dict[str, tuple[Build, int, str, str, float | None]]:
+    """Return by name what builds both, samples of a step, the precision of ours and of theirs, and the goal."""
     goal = GOAL if device.type == "cpu" else GPU_GOAL
-    races: dict[str, tuple[Build, str, str, float | None]] = {
-        "views, ResNet-18": (build_views, precision, precision, goal),
-        "tokens, BERT 4 x 256": (build_tokens, precision, precision, goal),
+    races: dict[str, tuple[Build, int, str, str, float | None]] = {
+        "views, ResNet-18": (build_views, VIEWS, precision, precision, goal),
+        "tokens, BERT 4 x 256": (build_tokens, TOKENS, precision, precision, goal),
     }
     if device.type == "cpu" and precision == "fp32" and multiplies_bfloat16():
-        races["views, ours in bf16"] = build_views, "bf16", "fp32", BF16_GOAL
-        races["views, both in bf16"] = build_views, "bf16", "bf16", None
+        races["views, ours in bf16"] = build_views, VIEWS, "bf16", "fp32", BF16_GOAL
+        races["views, both in bf16"] = build_views, VIEWS, "bf16", "bf16", None
     return races
 
 
@@ -99,8 +103,8 @@ def time_training(train: Train, steps: int, device: torch.device) -> Times:
 
 def train_ours(
     samples: Samples, parts: Sequence[Any], batch: int, optimizer: str, device: torch.device, precision: str
-) -> Train:
-    """Return what makes steps of our training."""
+) -> Ours:
+    """Return what makes steps of our training, and how many of them are split together."""
     split = fit_split(parts[0], samples.observed, samples.batches(64, torch.device("cpu")), None, name="end to end")
     recipe = Recipe(optimizer=optimizer, batch=batch, samples=ENDLESS, precision=precision)  # type: ignore[arg-type]
     run = build_run(samples, split, parts[1], parts[2], recipe, device)
@@ -112,7 +116,7 @@ def train_ours(
             run.take_step(micro_batches)
             run.progress.step += 1
 
-    return train
+    return train, run.together
 
 
 def build_parts(split: str, model: str, objective: str, /, **options: Any) -> list[Any]:
