@@ -23,7 +23,7 @@ from pretask.values import iterate_tensors
 
 MAX_STEPS = 16  # that are made together
 MAX_WAITING = 64  # that are made before the first of them is trained
-MAX_BYTES = 16 << 20  # of the samples of those, as they were observed, and of x and y of these
+MAX_BYTES = 16 << 20  # of the samples of the former, as they were observed, and of x and y of the latter
 Value = TypeVar("Value")
 
 
@@ -46,14 +46,17 @@ def count_together(samples: Samples, recipe: Recipe, ranks: int) -> int:
 
 
 def count_waiting(step: Any, together: int) -> int:
-    """Return how many steps may wait, a multiple of those that are made together.
+    """Return how many steps may wait, a multiple of those that are made together; of small ones more than these.
 
-    What a split goes through throws out of the cache what the next steps need, and seldomer where more wait.
+    What a split goes through throws out of the cache what the next steps need, and seldomer where more wait. Large x
+    and y that wait would throw it out themselves.
 
     Args:
         step: x and y of one, whose tensors may share memory.
         together: Steps that are made together.
     """
+    if together < MAX_STEPS:
+        return together
     storages = (tensor.untyped_storage() for _, tensor in iterate_tensors(step))
     size = sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
     return together * max(1, min(MAX_WAITING, MAX_BYTES // max(1, size)) // together)

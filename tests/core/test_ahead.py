@@ -79,10 +79,11 @@ def test_steps_wait_for_one_another_as_far_as_memory_goes(monkeypatch: pytest.Mo
     assert groups[-1] == range(112, 128)
     assert len(list(steps)) == 200 - 5 - 60
     (alone,) = run.make_micro_batches(run.fetch(0))
-    rows = torch.empty(3 << 20, dtype=torch.uint8)
-    assert ahead.count_waiting(alone, 3) == 63
-    assert ahead.count_waiting({"x": rows, "y": rows[:5]}, 2) == 4
-    assert ahead.count_waiting({"x": rows, "y": rows.clone()}, 4) == 4
+    rows = torch.empty(ahead.MAX_BYTES // 40, dtype=torch.uint8)
+    assert ahead.count_waiting(alone, COUNT) == 64
+    assert ahead.count_waiting(alone, COUNT - 1) == COUNT - 1  # steps of many bytes
+    assert ahead.count_waiting({"x": rows, "y": rows[:5]}, COUNT) == 2 * COUNT
+    assert ahead.count_waiting({"x": rows, "y": rows.clone()}, COUNT) == COUNT
 
 
 def test_what_depends_on_its_batch_is_split_step_by_step() -> None:
