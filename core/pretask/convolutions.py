@@ -4,7 +4,7 @@ All of it is torch 2.11, whose oneDNN 3.10 reads what nobody wrote, or writes pa
 convolutions with these faults, so that what is here is taken out when they are mended.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
@@ -84,9 +84,18 @@ def lay_channels_first(network: nn.Module) -> Iterator[None]:
     unsound = [module for module in network.modules() if isinstance(module, nn.Conv2d) and is_unsound(module)]
     for module in unsound:
         module.weight.data = module.weight.data.clone(memory_format=torch.contiguous_format)
-    hooks = [module.register_forward_pre_hook(lambda _, given: (lay_first(given[0]),)) for module in unsound]
-    with remove_afterwards(hooks):
+    with remove_afterwards([module.register_forward_pre_hook(relay, with_kwargs=True) for module in unsound]):
         yield
+
+
+def relay(module: nn.Module, given: tuple[Tensor, ...], named: Mapping[str, Tensor]) -> tuple[tuple[Tensor], Any]:
+    """Return what a convolution is given, its maps with channels first."""
+    return (lay_first(take_maps(given, named)),), {}
+
+
+def take_maps(given: tuple[Tensor, ...], named: Mapping[str, Tensor]) -> Tensor:
+    """Return the maps that a convolution is given, by place or by name."""
+    return given[0] if given else named["input"]
 
 
 def is_unsound(convolution: nn.Conv2d) -> bool:
@@ -130,13 +139,14 @@ def watch_narrow_maps(network: nn.Module, found: Callable[[str], None]) -> Itera
         found: Called with the name of each, when it was applied and before it is differentiated.
     """
 
-    def look(name: str, module: Any, arguments: tuple[Tensor, ...], output: Tensor) -> None:
-        maps = output if module.transposed else arguments[0]
+    def look(name: str, module: Any, given: tuple[Tensor, ...], named: Mapping[str, Tensor], output: Tensor) -> None:
+        maps = output if module.transposed else take_maps(given, named)
         if any(size < stride for size, stride in zip(maps.shape[-len(module.stride) :], module.stride, strict=True)):
             found(name)
 
     convolutions = [pair for pair in network.named_modules() if isinstance(pair[1], CONVOLUTIONS)]
-    with remove_afterwards([module.register_forward_hook(partial(look, name)) for name, module in convolutions]):
+    hooks = [module.register_forward_hook(partial(look, name), with_kwargs=True) for name, module in convolutions]
+    with remove_afterwards(hooks):
         yield
 
 

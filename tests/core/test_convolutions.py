@@ -39,7 +39,9 @@ def test_maps_narrower_than_a_stride_are_seen_before_their_gradients(convolution
     with watch_narrow_maps(network, found.append):
         network(torch.randn(2, 16, *size))
         network(torch.randn(2, 16, *(8 for _ in size)))
-    assert found == ["1"]
+        assert found == ["1"]
+        convolution(input=torch.randn(2, 16, *size))
+        assert found.pop() == "1"
     network(torch.randn(2, 16, *size))
     assert found == ["1"]
 
@@ -89,6 +91,7 @@ def test_what_is_unsound_with_channels_last_is_given_channels_first_and_nothing_
         note = convolution.register_forward_pre_hook(lambda _, arguments: given.append(arguments[0].stride()))
         assert torch.allclose(network(last), right, atol=1e-5)
         note.remove()
+        assert torch.allclose(convolution(input=last), right, atol=1e-5)
     first = convolution in UNSOUND
     assert given == [(maps if first else last).stride()]
     assert convolution.weight.stride() == torch.empty(convolution.weight.shape).stride() or not first
