@@ -16,6 +16,7 @@ from torch.utils.hooks import RemovableHandle
 from pretask.errors import PretaskError
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+PLANAR = (nn.Conv2d, nn.ConvTranspose2d)
 VECTOR = 16  # numbers in a register of a processor
 
 
@@ -81,30 +82,33 @@ def lay_channels_first(network: nn.Module) -> Iterator[None]:
     Args:
         network: Whose convolutions are looked through.
     """
-    unsound = [module for module in network.modules() if isinstance(module, nn.Conv2d) and is_unsound(module)]
+    unsound = [module for module in network.modules() if isinstance(module, PLANAR) and is_unsound(module)]
     for module in unsound:
-        module.weight.data = module.weight.data.clone(memory_format=torch.contiguous_format)
+        module.weight.data = lay_first(module.weight.data)
     with remove_afterwards([module.register_forward_pre_hook(relay, with_kwargs=True) for module in unsound]):
         yield
 
 
-def relay(module: nn.Module, given: tuple[Tensor, ...], named: Mapping[str, Tensor]) -> tuple[tuple[Tensor], Any]:
-    """Return what a convolution is given, its maps with channels first."""
-    return (lay_first(take_maps(given, named)),), {}
+def relay(module: nn.Module, given: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[tuple[Any, ...], Any]:
+    """Return what a convolution is given, its maps with channels first and all else as it is."""
+    if given:
+        return (lay_first(given[0]), *given[1:]), named
+    return given, {name: lay_first(value) if value is take_maps((), named) else value for name, value in named.items()}
 
 
-def take_maps(given: tuple[Tensor, ...], named: Mapping[str, Tensor]) -> Tensor:
-    """Return the maps that a convolution is given, by place or by name."""
-    return given[0] if given else named["input"]
+def take_maps(given: tuple[Any, ...], named: Mapping[str, Any]) -> Tensor:
+    """Return the maps that a convolution is given, the first tensor by place or by name."""
+    maps: Tensor = next(value for value in (*given, *named.values()) if isinstance(value, Tensor))
+    return maps
 
 
-def is_unsound(convolution: nn.Conv2d) -> bool:
+def is_unsound(convolution: nn.Conv2d | nn.ConvTranspose2d) -> bool:
     """Return whether the gradients of a convolution write past their memory with channels last, or are not finite.
 
     These are strided 1 x 1 ones of fewer channels than a register holds, on maps of 50 pixels or more, and in bfloat16
     dilated ones whose channels do not fill registers, such as 24.
     """
-    channels = convolution.in_channels // convolution.groups
+    channels = (convolution.out_channels if convolution.transposed else convolution.in_channels) // convolution.groups
     if max(convolution.kernel_size) == 1:
         return max(convolution.stride) > 1 and channels < VECTOR
     return max(convolution.dilation) > 1 and channels % VECTOR > 0
@@ -141,6 +145,8 @@ def watch_narrow_maps(network: nn.Module, found: Callable[[str], None]) -> Itera
 
     def look(name: str, module: Any, given: tuple[Tensor, ...], named: Mapping[str, Tensor], output: Tensor) -> None:
         maps = output if module.transposed else take_maps(given, named)
+        if not (output.requires_grad and torch.is_autocast_enabled(output.device.type)):
+            return  # such as of a teacher, or of what is measured between steps
         if any(size < stride for size, stride in zip(maps.shape[-len(module.stride) :], module.stride, strict=True)):
             found(name)
 

@@ -36,7 +36,7 @@ def test_a_cpu_refuses_half_precision_to_convolutions_whose_gradients_it_has_wro
 def test_maps_narrower_than_a_stride_are_seen_before_their_gradients(convolution: Any, size: tuple[int, ...]) -> None:
     found: list[str] = []
     network = nn.Sequential(nn.Identity(), convolution)
-    with watch_narrow_maps(network, found.append):
+    with watch_narrow_maps(network, found.append), HALF:
         network(torch.randn(2, 16, *size))
         network(torch.randn(2, 16, *(8 for _ in size)))
         assert found == ["1"]
@@ -49,7 +49,9 @@ def test_maps_narrower_than_a_stride_are_seen_before_their_gradients(convolution
 def test_training_refuses_them_where_they_would_be_learned_from() -> None:
     def halves(precision: Any, size: int) -> None:
         network = nn.Sequential(nn.Conv2d(3, 8, 3, 2, padding=1), nn.Conv2d(8, 8, 3, 2, padding=1))
-        with sound_convolutions(CPU, precision, [network]):
+        with sound_convolutions(CPU, precision, [network]), HALF:
+            with torch.no_grad():
+                network(torch.randn(2, 3, 2, 2))
             network(torch.randn(2, 3, size, size))
 
     with pytest.raises(PretaskError, match=r"narrower ones at 1 of Sequential.*recipe\.precision=fp32"):
@@ -72,6 +74,7 @@ UNSOUND = (
     nn.Conv2d(15, 16, 1, stride=(1, 2)),
     nn.Conv2d(32, 16, 1, stride=3, groups=4),
     nn.Conv2d(24, 16, 3, dilation=2),
+    nn.ConvTranspose2d(8, 24, 3, dilation=2),
 )
 SOUND = (
     nn.Conv2d(16, 16, 1, stride=2),
@@ -98,6 +101,21 @@ def test_what_is_unsound_with_channels_last_is_given_channels_first_and_nothing_
     assert not convolution._forward_pre_hooks
     with sound_convolutions(torch.device("meta"), "fp32", [network]):
         assert not convolution._forward_pre_hooks
+
+
+class Scaled(nn.Conv2d):
+    """A convolution with a second argument."""
+
+    def forward(self, maps: torch.Tensor, scale: float = 1.0) -> torch.Tensor:
+        return super().forward(maps) * scale
+
+
+def test_other_arguments_of_a_convolution_reach_it() -> None:
+    convolution, maps = Scaled(3, 8, 1, stride=2), torch.randn(2, 3, 8, 8)
+    with sound_convolutions(CPU, "bf16", [convolution]):
+        assert not convolution(maps, 0.0).any()
+        assert not convolution(scale=0.0, maps=maps).any()
+        assert convolution(maps=maps).any()
 
 
 @pytest.mark.parametrize("arguments", ["3, 16, 1, stride=2", "8, 16, 1, stride=2", "24, 8, 3, padding=2, dilation=2"])
