@@ -79,7 +79,7 @@ MEASUREMENTS = {**SOUND, **NAMED}
 
 def chosen(options: argparse.Namespace) -> Any:
     """Return the workloads that were asked for."""
-    return list_workloads(tuple(options.task), tuple(options.size))
+    return list_workloads(tuple(options.task), tuple(options.size), options.books)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -88,6 +88,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join((*MEASUREMENTS, *SCRIPTS)))
     parser.add_argument("--task", action="append", default=[], help="Only this task; may be given several times.")
     parser.add_argument("--size", action="append", choices=("quick", "larger"), help="Only networks of this size.")
+    parser.add_argument("--books", default="", metavar="FOLDER", help="Only tables of vectors, on these texts.")
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     parser.add_argument("--dry", action="store_true", help="Of gpu: tiny, on a processor.")
     parser.add_argument("--out", type=Path, help=f"Folder of the JSON; {RESULTS.name} of the results where all is run.")
@@ -95,7 +96,7 @@ def parse_arguments() -> argparse.Namespace:
     options.size = options.size or ["quick", "larger"]
     if unknown := set(options.names) - set(MEASUREMENTS):
         parser.error(f"no measurement {', '.join(sorted(unknown))}; there are {', '.join((*MEASUREMENTS, *SCRIPTS))}")
-    is_complete = not (options.task or options.dry) and len(options.size) == 2
+    is_complete = not (options.task or options.dry or options.books) and len(options.size) == 2
     if options.out is None and is_complete and (options.device.type == "cpu" or "gpu" in options.names):
         options.out = RESULTS
     return options

@@ -25,7 +25,16 @@ from torch import Tensor, nn
 from benchmarks.speed.bfloat16 import multiplies_bfloat16
 from benchmarks.speed.peers_images import LIGHTLY, as_pictures, make_images
 from benchmarks.speed.peers_text import FIRST, ROLES, SIZE, TRANSFORMERS, make_collator, make_tokens
-from benchmarks.speed.race import Times, judge, print_heading, print_race, require_peer, summarize, synchronize
+from benchmarks.speed.race import (
+    Times,
+    judge,
+    print_heading,
+    print_race,
+    require_peer,
+    summarize,
+    synchronize,
+    whole_groups,
+)
 from benchmarks.speed.workloads import ENDLESS, build_run
 
 GOAL, GPU_GOAL, BF16_GOAL = 1.0, 3.0, 1.5
@@ -52,7 +61,7 @@ def measure_end_to_end(
     for name, (build_both, its_batch, of_ours, of_theirs, goal) in list_races(device, precision).items():
         size = batch or its_batch
         (ours, together), make_theirs = build_both(device, size, of_ours, of_theirs)
-        whole = -(-steps // together) * together
+        whole = whole_groups(steps, together)
         try:
             found = {count: race_training(ours, make_theirs(count), device, whole, rounds) for count in workers}
         except PretaskError as missing:

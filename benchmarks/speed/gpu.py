@@ -21,7 +21,7 @@ from benchmarks.speed.end_to_end import measure_end_to_end
 from benchmarks.speed.gpu_networks import NETWORKS, Network
 from benchmarks.speed.operations import measure_operations, score_and_differentiate
 from benchmarks.speed.peers import measure_peers
-from benchmarks.speed.race import synchronize, time_work
+from benchmarks.speed.race import synchronize, time_work, whole_groups
 from benchmarks.speed.steps import measure_steps, step_on_ready
 from benchmarks.speed.workloads import list_workloads
 
@@ -120,7 +120,7 @@ def measure_mode(
     ready = [run.make_micro_batches(run.fetch(step)) for step in range(2)]
     with FlopCounterMode(display=False) as counter:
         score_and_differentiate(run, ready[0])
-    count = 1 if dry else -(-15 // run.together) * run.together  # whole groups of steps that are split together
+    count = 1 if dry else whole_groups(15, run.together)
 
     def whole() -> None:
         run.take_step(next(steps))

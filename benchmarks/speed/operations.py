@@ -72,14 +72,15 @@ def count_step(run: Run) -> tuple[Mapping[str, float], Counter[str]]:
     are watched for the first half second of a run only, and are not here.
     """
     run.gradients.is_decided = True
+    run.waiting = run.together  # whole groups are counted
     steps = run.iterate_steps(0, ENDLESS)
-    for number in range(run.waiting):  # those that are made together
+    for number in range(run.together):  # those that are made together
         run.progress.step = number
         run.differentiate(next(steps))
-    ready = run.make_micro_batches(run.fetch(run.waiting))
+    ready = run.make_micro_batches(run.fetch(run.together))
     model_only = count(lambda: score_and_differentiate(run, ready))
-    whole = count(lambda: [run.differentiate(next(steps)) for _ in range(run.waiting)])
-    return {name: number / run.waiting for name, number in whole.items()}, model_only
+    whole = count(lambda: [run.differentiate(next(steps)) for _ in range(run.together)])
+    return {name: number / run.together for name, number in whole.items()}, model_only
 
 
 def count_split(run: Run, device: torch.device) -> int:

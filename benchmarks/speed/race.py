@@ -44,6 +44,15 @@ def time_work(work: Work, count: int, device: torch.device = CPU) -> Times:
     return (time.process_time() - cpu) / count, (time.perf_counter() - wall) / count
 
 
+def whole_groups(steps: int, together: int) -> int:
+    """Return how many steps to time, at least so many: those that are split together all or not at all.
+
+    >>> whole_groups(15, 4)
+    16
+    """
+    return -(-steps // together) * together
+
+
 def synchronize(device: torch.device) -> None:
     """Wait until a GPU is done."""
     if device.type == "cuda":

@@ -54,6 +54,7 @@ QUICK: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "vq-vae-2": ("small", {}),
     "word2vec": ("small", TEXTS),
 }
+ON_BOOKS = ("cbow", "glove", "word2vec")  # whose preset `books` is for a million words of one's own
 
 # Task: modality, samples of a step, and settings beside the task's own.
 LARGER: Mapping[str, tuple[str, int, Mapping[str, Any]]] = {
@@ -99,19 +100,21 @@ class Workload:
 
     Args:
         task: Its name.
-        size: `quick` or `larger`.
+        size: `quick`, `larger` or `books`.
+        folder: Of books, for their tables of vectors.
     """
 
     task: str
     size: str
+    folder: str = ""
 
     def __str__(self) -> str:
         return f"{self.task} ({self.size})"
 
     def build(self, registry: Registry, device: torch.device, **recipe: Any) -> Run:
         """Build a run that can take steps; its recipe has the given fields."""
-        if self.size == "quick":
-            preset, settings = QUICK[self.task]
+        if self.size != "larger":
+            preset, settings = QUICK[self.task] if self.size == "quick" else ("books", {"data.root": self.folder})
             plan = make_plan(registry, self.task, preset=preset, settings=settings)
             samples, batch = plan.build("data")("train"), plan.recipe.batch
         else:
@@ -125,8 +128,13 @@ class Workload:
         return build_run(samples, split, plan.build("model"), plan.build("objective"), wanted, device)
 
 
-def list_workloads(tasks: tuple[str, ...] = (), sizes: tuple[str, ...] = ("quick", "larger")) -> Iterator[Workload]:
-    """Yield the workloads of some tasks, of all where none is named."""
+def list_workloads(
+    tasks: tuple[str, ...] = (), sizes: tuple[str, ...] = ("quick", "larger"), folder: str = ""
+) -> Iterator[Workload]:
+    """Yield the workloads of some tasks, of all where none is named; where a folder of books is given, theirs alone."""
+    if folder:
+        yield from (Workload(task, "books", folder) for task in ON_BOOKS if not tasks or task in tasks)
+        return
     for size, known in (("quick", QUICK), ("larger", LARGER)):
         yield from (Workload(task, size) for task in known if size in sizes and (not tasks or task in tasks))
 

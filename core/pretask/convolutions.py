@@ -85,11 +85,15 @@ def lay_channels_first(network: nn.Module) -> Iterator[None]:
     unsound = [module for module in network.modules() if isinstance(module, PLANAR) and is_unsound(module)]
     for module in unsound:
         module.weight.data = lay_first(module.weight.data)
-    with remove_afterwards([module.register_forward_pre_hook(relay, with_kwargs=True) for module in unsound]):
+    with remove_afterwards(
+        [module.register_forward_pre_hook(give_channels_first, with_kwargs=True) for module in unsound]
+    ):
         yield
 
 
-def relay(module: nn.Module, given: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[tuple[Any, ...], Any]:
+def give_channels_first(
+    module: nn.Module, given: tuple[Any, ...], named: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return what a convolution is given, its maps with channels first and all else as it is."""
     if given:
         return (lay_first(given[0]), *given[1:]), named
@@ -135,12 +139,12 @@ def raise_narrow(network: str, convolution: str) -> None:
 def watch_narrow_maps(network: nn.Module, found: Callable[[str], None]) -> Iterator[None]:
     """Tell inside which convolutions work on maps that are narrower than their stride.
 
-    There the gradient of bfloat16 weights on a CPU is anything, and that of three-dimensional ones breaks the memory of
-    the process.
+    There the gradient of bfloat16 weights on a CPU is whatever lay in memory, and that of three-dimensional ones breaks
+    the memory of the process.
 
     Args:
         network: Whose convolutions are watched.
-        found: Called with the name of each, when it was applied and before it is differentiated.
+        found: Called with the name of each that will be differentiated in half precision, before it is.
     """
 
     def look(name: str, module: Any, given: tuple[Tensor, ...], named: Mapping[str, Tensor], output: Tensor) -> None:

@@ -106,9 +106,9 @@ class StepProfile:
                     setattr(owner, name, value)
 
     def count_warmup(self, run: "Run") -> int:
-        """Return how many steps are not counted: up to where the next ones begin that are made before they are trained.
+        """Return how many steps are not counted: up to where a group begins that is split before any of it is trained.
 
-        Of a run that is shorter than these, every step is split by itself, which gives the same.
+        In a run that is shorter than that, every step is split by itself, which gives the same.
         """
         step, steps = run.progress.step, run.task.recipe.steps
         first = -(-(step + WARMUP_STEPS) // run.waiting) * run.waiting

@@ -118,13 +118,21 @@ def test_other_arguments_of_a_convolution_reach_it() -> None:
         assert convolution(maps=maps).any()
 
 
-@pytest.mark.parametrize("arguments", ["3, 16, 1, stride=2", "8, 16, 1, stride=2", "24, 8, 3, padding=2, dilation=2"])
-def test_its_gradients_are_finite_and_leave_memory_alone(arguments: str) -> None:
+@pytest.mark.parametrize(
+    "made",
+    [
+        "Conv2d(3, 16, 1, stride=2)",
+        "Conv2d(8, 16, 1, stride=2)",
+        "Conv2d(24, 8, 3, padding=2, dilation=2)",
+        "ConvTranspose2d(8, 24, 3, dilation=2)",
+    ],
+)
+def test_its_gradients_are_finite_and_leave_memory_alone(made: str) -> None:
     code = f"""
 import torch
 from pretask.convolutions import sound_convolutions
 from torch import nn
-network = nn.Conv2d({arguments})
+network = nn.{made}
 with sound_convolutions(torch.device("cpu"), "bf16", [network]):
     for precise in (True, False) * 3:
         maps = torch.randn(8, network.in_channels, 112, 112).to(memory_format=torch.channels_last).requires_grad_()

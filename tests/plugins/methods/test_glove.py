@@ -109,7 +109,7 @@ def test_cells_are_found_where_a_search_finds_them_however_few_slots_there_are(
     assert torch.equal(places.find_places(keys, table, wanted), torch.searchsorted(keys, wanted))
 
 
-@pytest.mark.parametrize("window", [1, 2, 5, 10, 64, 1000])
+@pytest.mark.parametrize("window", [1, 2, 5, 10, 64, 1000, 1 << 16, 1 << 20])
 def test_sums_are_passed_where_a_search_says_so_up_to_the_last_bit(window: int) -> None:
     sums = sum_inverse_distances(window, torch.device("cpu"))
     far = torch.tensor(torch.inf)

@@ -16,6 +16,8 @@ from torch import Tensor
 
 from pretask_plugins.shared.constants import build_once, count_up, look_up
 
+MAX_WINDOW = 1 << 16  # of a table; beyond, sums lie closer than their rounding
+
 
 @build_once
 def sum_inverse_distances(window: int, device: torch.device) -> Float[Tensor, " S"]:
@@ -62,8 +64,11 @@ def search_passed(sums: Float[Tensor, " S"], drawn: Float[Tensor, "*axes"]) -> I
 
 def look_up_passed(sums: Float[Tensor, " S"], drawn: Float[Tensor, "*axes"]) -> Int[Tensor, "*axes"]:
     """Return what `search_passed` does, by a table."""
-    passed, border = tabulate_parts(len(sums) - 1)
-    part = (drawn * count_parts(len(sums) - 1)).int()  # exact: the parts are a power of two
+    window = len(sums) - 1
+    if window > MAX_WINDOW:
+        return search_passed(sums, drawn)
+    passed, border = tabulate_parts(window)
+    part = (drawn * count_parts(window)).int()  # exact: the parts are a power of two
     return look_up(passed, part) + (drawn >= look_up(border, part))
 
 
