@@ -20,7 +20,9 @@ large-data   steps and memory with a thousand to a million samples, mapped or in
 
 ranks        samples that two processes train on in the time of one
 
-families     23 networks of timm: whether they fit, learn with every weight, and what share of a step is theirs
+families     24 networks of timm: whether they fit, learn with every weight, and what share of a step is theirs
+
+convolutions  gradients that a processor has wrong, and whether training is kept from them
 
 gpu          what only a GPU can show, in under ten minutes; `--dry` tries it on a processor with tiny networks
 probe        45 regularizers, beside scikit-learn; has arguments of its own (`probe --help`)
@@ -72,6 +74,7 @@ NAMED: Mapping[str, Measurement] = {
     "large-data": lambda options: measure("large_data", "measure_large_data"),
     "ranks": lambda options: measure("ranks", "measure_ranks", tuple(options.task)),
     "families": lambda options: measure("families", "measure_families", options.device, tuple(options.task)),
+    "convolutions": lambda options: measure("convolutions", "measure_convolutions"),
     "gpu": lambda options: measure("gpu", "measure_gpu", options.dry),
 }
 MEASUREMENTS = {**SOUND, **NAMED}

@@ -1,6 +1,7 @@
 """What the measurements of speed compare is the same thing, and what they conclude follows from the times."""
 
 import json
+import os
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from pretask_plugins.methods.relative_position.split import NEIGHBORS, CutPair
 from pretask_registry import Registry
 
 from benchmarks.speed import __main__ as speed
-from benchmarks.speed import gpu
+from benchmarks.speed import convolutions, gpu
 from benchmarks.speed.gpu_networks import PARTS, Network
 from benchmarks.speed.growth import MEASURED, SUITE, fit_growth
 from benchmarks.speed.many_records import write_records
@@ -46,6 +47,23 @@ def test_the_fastest_of_theirs_counts_and_a_goal_is_met_from_its_number_on() -> 
     assert found["others"]["slow"] > found["ratio"] > 2
     assert judge({"ratio": 3.0}, 3)["met"] is True
     assert judge({"ratio": 2.99}, 3)["met"] is False
+
+
+def test_what_a_convolution_does_is_seen_from_outside_of_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    cases = [(3, 5), (3, 1), (4, 5), (5, 5)]
+    group = convolutions.Group("plain", 3, 2, "channels last", "bf16")
+    assert convolutions.run_in_child(group, cases, True) == ["right", "refused", "right", "right"]
+
+    def judge_by_channels(network: Any, group: Any, channels: int, side: int) -> bool:
+        if channels == 4:
+            os.abort()
+        return channels == 3
+
+    monkeypatch.setattr(convolutions, "has_right_gradients", judge_by_channels)
+    monkeypatch.setattr(convolutions, "CHANNELS", (3, 4, 5))
+    monkeypatch.setattr(convolutions, "SIDES", (5, 6))
+    found = convolutions.examine_aside(group, guarded=False)
+    assert found == {"right": 2, "ends the process": 2, "wrong": 2}
 
 
 def test_a_missing_peer_is_named_with_what_installs_it() -> None:
