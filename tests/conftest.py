@@ -1,6 +1,7 @@
 """What the tests of whole distributions share: one clean room for all of them."""
 
 import gc
+import signal
 
 import pytest
 import typecheck
@@ -9,6 +10,10 @@ SELDOM = 20_000  # objects made between two looks for garbage: Python's own 700 
 NEVER = 10**9
 typecheck.install()  # before anything of ours is imported
 gc.set_threshold(NEVER)  # what is imported and collected stays
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # as a script's `make test &` hands it on, to runs that are pressed too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from clean_room import Room, make_room  # noqa: E402
 

@@ -40,9 +40,11 @@ def light_of_bytes(device: torch.device) -> Float[Tensor, " 256"]:
 def compress_light(light: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
     """Return f(t) of CIE 15: the cube root of a fraction of white, and a line in the dark.
 
-    The root is taken by logarithm, which is three times faster than a power.
+    The root is taken by logarithm. That is three times faster than a power, which on a CPU rounds the last numbers of a
+    tensor in another way, so that a pixel would depend on what is beside it.
     """
-    return torch.where(light > MAX_DARK_FRACTION, (light.log() / 3).exp(), DARK_SLOPE * light + DARK_INTERCEPT)
+    line = (DARK_SLOPE * light).add_(DARK_INTERCEPT)
+    return torch.where(light > MAX_DARK_FRACTION, light.log().div_(3).exp_(), line)
 
 
 def expand_light(root: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
@@ -123,8 +125,7 @@ def opponents(xyz: Float[Tensor, "B 3 N"]) -> Float[Tensor, "B 2 N"]:
 def rgb_to_lab(images: Float[Tensor, "*batch 3 H W"]) -> Float[Tensor, "*batch 3 H W"]:
     """Return Lab of sRGB images in [0, 1] of any values.
 
-    For bytes, `lightness` and `color_ab` are faster. The two differ in the last bits, since the cube root is a power
-    here and a logarithm there; each method keeps the one that it was measured with.
+    For bytes, `lightness` and `color_ab` are faster.
 
     >>> rgb_to_lab(torch.ones(1, 3, 1, 1)).flatten().round().abs().tolist()
     [100.0, 0.0, 0.0]
@@ -140,10 +141,8 @@ def rgb_to_white(device: torch.device) -> Float[Tensor, "3 3"]:
 
 
 def compress_xyz(light: Float[Tensor, "*batch 3 H W"]) -> Float[Tensor, "*batch 3 H W"]:
-    """Return f of X, Y and Z of linear light, with a power for the cube root."""
-    xyz = torch.einsum("ij,...jhw->...ihw", rgb_to_white(light.device), light)
-    line = DARK_SLOPE * xyz + DARK_INTERCEPT
-    return torch.where(xyz > MAX_DARK_FRACTION, xyz.clamp(min=1e-8) ** (1 / 3), line)
+    """Return f of X, Y and Z of linear light."""
+    return compress_light((rgb_to_white(light.device) @ light.flatten(-2)).view(light.shape))
 
 
 def compress_bytes(images: UInt8[Tensor, "*batch 3 H W"]) -> Float[Tensor, "*batch 3 H W"]:

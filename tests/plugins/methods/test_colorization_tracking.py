@@ -32,7 +32,7 @@ from pretask_plugins.methods.colorization_tracking.trivial_predictors import (
 )
 from pretask_plugins.models.video.frames import Frames
 from pretask_plugins.objectives.pointer import Pointer
-from pretask_plugins.shared.colors import rgb_to_lab
+from pretask_plugins.shared.colors import compress_bytes, rgb_to_lab
 from pretask_plugins.shared.k_means import find_nearest, k_means
 from pretask_plugins.shared.pointing import copy_labels
 from skimage.color import rgb2lab
@@ -68,6 +68,13 @@ def test_lab_is_what_scikit_image_computes() -> None:
     images[1, :, 0] = 1.0
     expected = rgb2lab(images.movedim(1, 3).numpy().astype(np.float64))
     assert np.abs(rgb_to_lab(images).movedim(1, 3).numpy() - expected).max() < 2e-3
+
+
+@pytest.mark.parametrize("size", [(5, 7), (21, 23), (30, 30)])
+def test_colors_of_a_frame_do_not_depend_on_what_is_beside_it(size: tuple[int, int]) -> None:
+    frames = torch.randint(0, 256, (5, 2, 3, *size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    together = compress_bytes(frames)
+    assert all(torch.equal(compress_bytes(frames[number : number + 1])[0], together[number]) for number in range(5))
 
 
 def test_labels_are_the_colors_that_were_painted() -> None:

@@ -213,7 +213,7 @@ def to_gray(frames: UInt8[Tensor, "B V 3 H W"]) -> Float[Tensor, "B V 1 H W"]:
 
 def gray_of(roots: Float[Tensor, "B V 3 H W"]) -> Float[Tensor, "B V 1 H W"]:
     """Return Lab's L in [0, 1] of what `compress_bytes` makes of frames."""
-    return (116 * roots[:, :, 1:2] - 16) / 100
+    return (116 * roots[:, :, 1:2]).sub_(16).div_(100)
 
 
 def cell_colors(frames: UInt8[Tensor, "B V 3 H W"], cell: int) -> Float[Tensor, "B V h w 2"]:
@@ -228,6 +228,6 @@ def pool_colors(roots: Float[Tensor, "B V 3 H W"], cell: int) -> Float[Tensor, "
     of a cell, some are larger by a pixel or more, and neighbors share one.
     """
     grid = (roots.shape[3] // cell, roots.shape[4] // cell)
-    colors = (roots[:, :, :2] - roots[:, :, 1:]) * opponent_scale(roots.device)
+    colors = (roots[:, :, :2] - roots[:, :, 1:]).mul_(opponent_scale(roots.device))
     pooled = F.adaptive_avg_pool2d(colors.flatten(0, 1), grid)
     return pooled.view(*roots.shape[:2], *pooled.shape[1:]).movedim(2, -1)
