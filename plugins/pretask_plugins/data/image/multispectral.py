@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from threading import Lock
 from typing import Any, Literal
 
 import numpy as np
@@ -35,6 +36,8 @@ from pretask_plugins.shared.listing.leftovers import tell_once
 from pretask_plugins.shared.parts import PART_FOLDERS, check_part
 
 ENDINGS = (".npy", ".tif", ".tiff")
+# Headers of .npy are parsed as Python, which several threads of CPython 3.11 cannot do at once (its issue 106905).
+ONE_HEADER = Lock()
 NUMPY = b"\x93NUMPY"  # with which such a file begins
 EDITION = 1  # of how arrays are read and scaled
 Axis = Literal["auto", "first", "last"]
@@ -218,7 +221,9 @@ def read_channels(name: str, content: bytes, axis: Axis) -> Shaped[np.ndarray, "
     if PurePosixPath(name).suffix.lower() == ".npy":
         if not content.startswith(NUMPY):
             raise ValueError("no NumPy file of one array")
-        return order_axes(np.load(io.BytesIO(content), allow_pickle=False), axis)
+        with ONE_HEADER:
+            array = np.load(io.BytesIO(content), allow_pickle=False)
+        return order_axes(array, axis)
     return read_tiff(content)
 
 

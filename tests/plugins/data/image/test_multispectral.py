@@ -1,12 +1,16 @@
 """Promises of the multispectral data: any number of channels, scaled by the range that was declared."""
 
+import gc
+import io
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 from pretask import PretaskError
-from pretask_plugins.data.image.multispectral import Multispectral
+from pretask_plugins.data.image.multispectral import Multispectral, read_channels
 
 SIDE = 6
 RAMP = np.arange(5, dtype=np.uint16)[:, None, None] * 1000 + np.zeros((5, SIDE, SIDE), np.uint16)  # channel c is 1000 c
@@ -75,3 +79,17 @@ def test_ranges_that_hold_nothing_are_refused(low: tuple[float, ...], high: tupl
     with pytest.raises(PretaskError, match=r"data\.high (above data\.low|to be a finite number)") as caught:
         Multispectral(Path("d"), low, high)
     assert caught.value.exit_code == 2
+
+
+def test_arrays_are_read_by_threads_that_give_way_to_one_another() -> None:
+    file, before = io.BytesIO(), gc.get_threshold()
+    np.save(file, RAMP)
+    gc.callbacks.append(give_way := lambda *_: time.sleep(0))
+    gc.set_threshold(20)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            read = list(pool.map(lambda _: read_channels("a.npy", file.getvalue(), "auto"), range(1000)))
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks.remove(give_way)
+    assert all(np.array_equal(one, read[0]) for one in read)
