@@ -10,9 +10,8 @@ SELDOM = 20_000  # objects made between two looks for garbage: Python's own 700 
 NEVER = 10**9
 typecheck.install()  # before anything of ours is imported
 gc.set_threshold(NEVER)  # what is imported and collected stays
-if (
-    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-):  # as a script's `make test &` hands it on, to runs that are pressed too
+# What a script starts in the background ignores Ctrl-C, and so would what is pressed in tests.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from clean_room import Room, make_room  # noqa: E402
